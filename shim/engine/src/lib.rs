@@ -1,0 +1,1 @@
+//! Runs wasm modules and components.
