@@ -1,0 +1,5 @@
+//! Says hello, natively: the yardstick for the wasm that says the same.
+
+fn main() {
+    println!("hello");
+}

@@ -1,0 +1,82 @@
+//! A node's cgroups, in every hierarchy of version 1 and in version 2.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a killed process may take to leave its cgroup.
+const EMPTY_BY: Duration = Duration::from_secs(10);
+
+/// All cgroups below `parent` (an absolute cgroup path such as `/coracle-test-1`) in all hierarchies,
+/// children before their parents, `parent` itself included.
+///
+/// # Errors
+/// When the mount table or a cgroup cannot be read.
+pub fn below(parent: &str) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for hierarchy in hierarchies()? {
+        let top = hierarchy.join(parent.trim_start_matches('/'));
+        if top.is_dir() {
+            collect(&top, &mut found)?;
+        }
+    }
+    Ok(found)
+}
+
+/// Removes `parent` and everything below it, in all hierarchies. Kills nothing: it waits for the processes
+/// in there to end.
+///
+/// # Errors
+/// When a cgroup still has processes after ten seconds, or cannot be removed for another reason.
+pub fn remove(parent: &str) -> io::Result<()> {
+    let deadline = Instant::now() + EMPTY_BY;
+    for cgroup in below(parent)? {
+        loop {
+            match fs::remove_dir(&cgroup) {
+                Ok(()) => break,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                Err(error)
+                    if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < deadline =>
+                {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                Err(error) => {
+                    return Err(io::Error::new(
+                        error.kind(),
+                        format!("remove cgroup {}: {error}", cgroup.display()),
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn collect(cgroup: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(cgroup)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            collect(&entry.path(), found)?;
+        }
+    }
+    found.push(cgroup.to_path_buf());
+    Ok(())
+}
+
+/// The mount points of all cgroup hierarchies, each once.
+fn hierarchies() -> io::Result<Vec<PathBuf>> {
+    let mut points: Vec<PathBuf> = fs::read_to_string("/proc/self/mountinfo")?
+        .lines()
+        .filter_map(|line| {
+            let (mount, filesystem) = line.split_once(" - ")?;
+            let kind = filesystem.split(' ').next()?;
+            matches!(kind, "cgroup" | "cgroup2")
+                .then(|| mount.split(' ').nth(4).map(PathBuf::from))?
+        })
+        .collect();
+    points.sort();
+    points.dedup();
+    Ok(points)
+}

@@ -1,0 +1,295 @@
+//! A Kubernetes node's lower half, private to one test process: containerd, CNI, CRI and the runtimes.
+
+mod config;
+mod init;
+mod keeper;
+mod layout;
+mod network;
+mod sweep;
+
+pub use config::PAUSE_IMAGE;
+pub use init::SHIM_DIR;
+pub use layout::Layout;
+pub use network::Answer;
+pub use sweep::sweep;
+
+/// The two processes of a node, for the program `coracle-node`.
+pub mod process {
+    pub use super::init::run as first_process;
+    pub use super::keeper::run as keeper;
+}
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use containerd_client::services::v1::ListNamespacesRequest;
+use nix::unistd::Pid;
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, sleep, timeout};
+use tonic::transport::Channel;
+
+use crate::containerd::Containerd;
+use crate::executor::executor;
+use crate::image::Image;
+use crate::{logs, native, processes};
+
+/// The environment variable with the path of the program `coracle-node`, where it does not stand beside the
+/// running program or one folder above.
+pub const NODE_PROGRAM: &str = "CORACLE_NODE";
+
+/// How long containerd may take until it answers.
+const READY_BY: Duration = Duration::from_secs(30);
+
+/// How long one attempt to connect may take.
+const CONNECT_BY: Duration = Duration::from_secs(2);
+
+/// A running node. Dropping it, or the end of the process that has it, takes the node down.
+#[derive(Debug)]
+pub struct Node {
+    layout: Layout,
+    keeper: Mutex<Child>,
+    lifeline: Mutex<Option<ChildStdin>>,
+    first_process: Pid,
+    tasks: Containerd,
+    pods: Containerd,
+}
+
+impl Node {
+    /// The node that all tests of this program share. It starts at the first call and ends with the process.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub async fn shared() -> Result<&'static Self> {
+        static SHARED: OnceCell<Node> = OnceCell::const_new();
+        SHARED.get_or_try_init(Self::start).await
+    }
+
+    /// Starts a node of its own for the caller.
+    ///
+    /// # Errors
+    /// When the program `coracle-node` or containerd is missing, or containerd does not answer in time; the
+    /// error shows the end of its log.
+    pub async fn start() -> Result<Self> {
+        let layout = Layout::unique();
+        executor()?.spawn(Self::started(layout)).await?
+    }
+
+    async fn started(layout: Layout) -> Result<Self> {
+        let mut keeper = Command::new(program()?)
+            .arg("run")
+            .arg(layout.folder())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // ^C reaches the owner alone; the keeper outlives it long enough to sweep.
+            .process_group(0)
+            .spawn()
+            .context("start coracle-node")?;
+        let lifeline = keeper.stdin.take();
+        let told = keeper.stdout.take().context("no pipe from coracle-node")?;
+        let mut line = String::new();
+        BufReader::new(told).read_line(&mut line)?;
+        let first_process =
+            line.trim().parse().map(Pid::from_raw).with_context(|| {
+                format!("coracle-node said {line:?} where a process id should be")
+            })?;
+        let ready = connect(&layout).await;
+        let (channel, snapshotter) = match ready {
+            Ok(ready) => ready,
+            Err(error) => {
+                let said = format!(
+                    "its first process said:\n{}\ncontainerd said:\n{}",
+                    logs::tail(&layout.keeper_log()),
+                    logs::tail(&layout.log())
+                );
+                drop(lifeline);
+                keeper.wait()?;
+                return Err(error.context(said));
+            }
+        };
+        let node = Self {
+            layout,
+            keeper: Mutex::new(keeper),
+            lifeline: Mutex::new(lifeline),
+            first_process,
+            tasks: Containerd::new(channel.clone(), "coracle-test", snapshotter.clone()),
+            pods: Containerd::new(channel, "k8s.io", snapshotter),
+        };
+        node.tasks.create_namespace().await?;
+        node.pods.create_namespace().await?;
+        node.pods.push(&native::pause()?).await?;
+        Ok(node)
+    }
+
+    /// Stores `image` for containers and for pods.
+    ///
+    /// # Errors
+    /// When containerd refuses a part of it.
+    pub async fn push(&self, image: &Image) -> Result<()> {
+        self.tasks.push(image).await?;
+        self.pods.push(image).await
+    }
+
+    /// containerd in the namespace of the containers that the task API makes.
+    #[must_use]
+    pub fn tasks(&self) -> &Containerd {
+        &self.tasks
+    }
+
+    /// containerd in the namespace of the containers that CRI makes.
+    #[must_use]
+    pub fn pods(&self) -> &Containerd {
+        &self.pods
+    }
+
+    /// Where the node keeps what it has.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The first process of the node's PID namespace.
+    #[must_use]
+    pub fn first_process(&self) -> Pid {
+        self.first_process
+    }
+
+    /// The process that watches over the node from outside.
+    #[must_use]
+    pub fn keeper(&self) -> u32 {
+        self.keeper
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .id()
+    }
+
+    /// The process id of containerd.
+    ///
+    /// # Errors
+    /// When containerd is not running.
+    pub fn containerd_pid(&self) -> Result<Pid> {
+        processes::in_namespace_of(self.first_process)?
+            .into_iter()
+            .find(|process| process.name == "containerd")
+            .map(|process| process.pid)
+            .context("containerd is not running")
+    }
+
+    /// Ends containerd if it runs, starts it again, and waits until it answers. Pods live on.
+    ///
+    /// # Errors
+    /// When containerd does not answer in time.
+    pub async fn restart_containerd(&self) -> Result<()> {
+        let before = self.containerd_pid().ok();
+        {
+            let mut lifeline = self.lifeline.lock().unwrap_or_else(PoisonError::into_inner);
+            let lifeline = lifeline.as_mut().context("the lifeline is cut")?;
+            lifeline.write_all(&[init::RESTART])?;
+        }
+        let deadline = Instant::now() + READY_BY;
+        loop {
+            let now = self.containerd_pid().ok();
+            if now.is_some() && now != before && self.answers().await {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!(
+                    "containerd is not back:\n{}",
+                    logs::tail(&self.layout.log())
+                );
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn answers(&self) -> bool {
+        let mut namespaces = self.tasks.client().namespaces();
+        let asked = namespaces.list(ListNamespacesRequest::default());
+        matches!(timeout(CONNECT_BY, asked).await, Ok(Ok(_)))
+    }
+
+    /// Runs `work` in the node's network namespace, where the pods' addresses can be reached.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered.
+    pub fn enter_network<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
+        network::inside(self.first_process, work)
+    }
+
+    /// One HTTP GET from the node to `address`.
+    ///
+    /// # Errors
+    /// When there is no answer, or it is not HTTP.
+    pub fn http_get(&self, address: SocketAddr, path: &str) -> Result<Answer> {
+        self.enter_network(|| network::get(address, path))?
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        logs::keep_if_panicking(&self.layout);
+        drop(
+            self.lifeline
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = keeper.wait() {
+            log::warn!("no end of the node's keeper: {error}");
+        }
+    }
+}
+
+/// Waits until containerd answers, and says which snapshotter it uses.
+async fn connect(layout: &Layout) -> Result<(Channel, String)> {
+    let deadline = Instant::now() + READY_BY;
+    loop {
+        let last = match timeout(CONNECT_BY, attempt(layout)).await {
+            Ok(Ok(ready)) => return Ok(ready),
+            Ok(Err(error)) => error,
+            Err(elapsed) => elapsed.into(),
+        };
+        // The folder goes when the node's first process could not start.
+        let gone = File::open(layout.lock()).is_err();
+        if gone || Instant::now() > deadline {
+            return Err(last.context("containerd does not answer"));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn attempt(layout: &Layout) -> Result<(Channel, String)> {
+    let channel = containerd_client::connect(layout.socket()).await?;
+    containerd_client::Client::from(channel.clone())
+        .namespaces()
+        .list(ListNamespacesRequest::default())
+        .await?;
+    Ok((channel, fs::read_to_string(layout.snapshotter())?))
+}
+
+/// The program `coracle-node`: named by the environment, or beside the running program, or, for a test or
+/// an example, one folder above.
+fn program() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os(NODE_PROGRAM) {
+        return Ok(named.into());
+    }
+    let this = std::env::current_exe()?;
+    this.ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("coracle-node"))
+        .find(|program| program.is_file())
+        .with_context(|| {
+            format!(
+                "no program coracle-node near {}: run `cargo build -p coracle-integration`, or set {NODE_PROGRAM}",
+                this.display()
+            )
+        })
+}

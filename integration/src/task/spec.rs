@@ -1,0 +1,137 @@
+//! The OCI spec of a container: what `ctr run` writes, under the node's own cgroup.
+
+use std::collections::HashSet;
+
+use anyhow::Result;
+use oci_spec::runtime::{
+    Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxNamespace, LinuxNamespaceBuilder,
+    LinuxNamespaceType, Mount, MountBuilder, ProcessBuilder, RootBuilder, Spec, SpecBuilder,
+    get_default_maskedpaths, get_default_mounts, get_default_namespaces,
+    get_default_readonly_paths,
+};
+use prost_types::Any;
+
+use super::Container;
+use crate::image::Image;
+
+/// What containerd calls a spec in its database.
+const TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
+
+/// Found on the PATH of containers whose image sets none.
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What containerd grants by default.
+const CAPABILITIES: [Capability; 14] = [
+    Capability::Chown,
+    Capability::DacOverride,
+    Capability::Fsetid,
+    Capability::Fowner,
+    Capability::Mknod,
+    Capability::NetRaw,
+    Capability::Setgid,
+    Capability::Setuid,
+    Capability::Setfcap,
+    Capability::Setpcap,
+    Capability::NetBindService,
+    Capability::SysChroot,
+    Capability::Kill,
+    Capability::AuditWrite,
+];
+
+pub(super) fn spec(container: &Container<'_>, image: &Image) -> Result<Any> {
+    let spec = SpecBuilder::default()
+        .version("1.0.2")
+        .process(process(container, image)?)
+        .root(
+            RootBuilder::default()
+                .path("rootfs")
+                .readonly(false)
+                .build()?,
+        )
+        .hostname(&container.id)
+        .mounts(mounts(container)?)
+        .annotations(container.annotations.clone())
+        .linux(
+            LinuxBuilder::default()
+                .namespaces(namespaces()?)
+                .cgroups_path(format!(
+                    "{}/{}",
+                    container.node.layout().cgroup_parent(),
+                    container.id
+                ))
+                .masked_paths(get_default_maskedpaths())
+                .readonly_paths(get_default_readonly_paths())
+                .build()?,
+        )
+        .build()?;
+    encode(&spec)
+}
+
+fn encode(spec: &Spec) -> Result<Any> {
+    Ok(Any {
+        type_url: TYPE.to_owned(),
+        value: serde_json::to_vec(spec)?,
+    })
+}
+
+fn process(container: &Container<'_>, image: &Image) -> Result<oci_spec::runtime::Process> {
+    let words = container.words.clone().unwrap_or_else(|| {
+        let args = container.args.as_ref().unwrap_or(&image.process.cmd);
+        image
+            .process
+            .entrypoint
+            .iter()
+            .chain(args)
+            .cloned()
+            .collect()
+    });
+    let mut env = vec![PATH.to_owned()];
+    env.extend(image.process.env.iter().chain(&container.env).cloned());
+    let granted = HashSet::from(CAPABILITIES);
+    Ok(ProcessBuilder::default()
+        .cwd("/")
+        .args(words)
+        .env(env)
+        .no_new_privileges(true)
+        .capabilities(
+            LinuxCapabilitiesBuilder::default()
+                .bounding(granted.clone())
+                .effective(granted.clone())
+                .permitted(granted)
+                .build()?,
+        )
+        .build()?)
+}
+
+/// The usual mounts without the cgroup file system, then the container's own.
+fn mounts(container: &Container<'_>) -> Result<Vec<Mount>> {
+    let mut mounts: Vec<Mount> = get_default_mounts()
+        .into_iter()
+        .filter(|mount| mount.typ().as_deref() != Some("cgroup"))
+        .collect();
+    for mount in &container.mounts {
+        let access = if mount.writable { "rw" } else { "ro" };
+        mounts.push(
+            MountBuilder::default()
+                .typ("bind")
+                .source(&mount.source)
+                .destination(&mount.target)
+                .options(["rbind", access].map(str::to_owned))
+                .build()?,
+        );
+    }
+    Ok(mounts)
+}
+
+/// New ones of every kind but cgroup, as `ctr` does on cgroup v1.
+fn namespaces() -> Result<Vec<LinuxNamespace>> {
+    get_default_namespaces()
+        .into_iter()
+        .filter(|namespace| namespace.typ() != LinuxNamespaceType::Cgroup)
+        .map(|namespace| {
+            Ok(LinuxNamespaceBuilder::default()
+                .typ(namespace.typ())
+                .build()?)
+        })
+        .collect()
+}
