@@ -1,3 +1,67 @@
-//! Developer tasks.
+//! Developer tasks: `cargo xtask`, one file and one `run` a task.
 
-fn main() {}
+mod bench;
+mod build;
+mod ci;
+mod completions;
+mod demo;
+mod guests;
+mod lint;
+mod prerequisites;
+mod steps;
+mod test;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+/// Developer tasks of Coracle.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run a pod: a real containerd, two wasm containers, and what they wrote
+    ///
+    /// Installs what is missing, builds the shim and the guests, starts a private containerd in
+    /// namespaces of its own, creates a pod through CRI with runtime handler `coracle`, prints the
+    /// logs of its containers, and removes everything.
+    Demo,
+    /// Run every test
+    ///
+    /// Installs what is missing, builds the shim and the guests, and runs the tests of all crates:
+    /// the engine's own, and those against a real containerd.
+    Test(test::Options),
+    /// Build the guest programs that the tests and the demo run
+    Guests(guests::Options),
+    /// Measure: time from start to exit, and memory of idle pods, beside runc
+    Bench(bench::Options),
+    /// Check formatting and lints
+    Lint,
+    /// What must pass before a change lands: `lint`, then `test`
+    Ci,
+    /// Print a completion script for a shell, to be sourced
+    ///
+    /// For example: source <(cargo xtask completions bash)
+    Completions(completions::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    let Some(task) = Arguments::parse().task else {
+        return Ok(Arguments::command().print_help()?);
+    };
+    match task {
+        Task::Demo => demo::run(),
+        Task::Test(options) => test::run(&options),
+        Task::Guests(options) => guests::run(&options),
+        Task::Bench(options) => bench::run(&options),
+        Task::Lint => lint::run(),
+        Task::Ci => ci::run(),
+        Task::Completions(options) => {
+            completions::run(&options, &mut Arguments::command());
+            Ok(())
+        }
+    }
+}

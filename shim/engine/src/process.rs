@@ -33,7 +33,7 @@ const ENDING: [i32; 4] = [SIGTERM, SIGINT, SIGQUIT, SIGHUP];
 /// once, whatever the guest is doing. A guest that serves is given the chance to finish what is in
 /// flight and ends with 0; a second signal does not wait.
 pub async fn run(
-    load: impl FnOnce() -> Result<Program, LoadError>,
+    load: impl FnOnce() -> Result<Program, LoadError> + Send,
     name: &str,
     grants: Grants,
 ) -> u8 {
@@ -68,9 +68,12 @@ pub async fn run(
     }
 }
 
-const CANNOT_HOST: u8 = 125;
-const CANNOT_RUN: u8 = 126;
-const NOT_FOUND: u8 = 127;
+/// Exit code: the host could not give the guest what it was granted.
+pub const CANNOT_HOST: u8 = 125;
+/// Exit code: there is a file, and it cannot be run.
+pub const CANNOT_RUN: u8 = 126;
+/// Exit code: there is no such file.
+pub const NOT_FOUND: u8 = 127;
 
 fn code_of_load(error: &LoadError) -> u8 {
     match error {

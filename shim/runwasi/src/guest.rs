@@ -1,0 +1,117 @@
+//! One wasm container: from what its OCI spec says to an exit code.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use containerd_shim_wasm::sandbox::Sandbox;
+use containerd_shim_wasm::sandbox::context::{RuntimeContext, Source};
+use coracle_engine::{Engine, Entry, Grants, LoadError, Output, Preopen, Program, process};
+
+/// What runs everything that is no native program.
+#[derive(Default)]
+pub(crate) struct Guest;
+
+impl Sandbox for Guest {
+    /// Takes whatever the host did not recognise as native.
+    ///
+    /// The host answers a refusal here with its own fixed sentence and drops the reason. Refused by
+    /// [`Sandbox::run_wasi`] instead, the reason stands in the container's log and its exit code says
+    /// which kind it is.
+    async fn can_handle(&self, _: &impl RuntimeContext) -> Result<()> {
+        Ok(())
+    }
+
+    async fn run_wasi(&self, context: &impl RuntimeContext) -> Result<i32> {
+        let arg0 = context.args().first().map_or("", String::as_str);
+        let Ok(entry) = arg0.parse::<Entry>();
+        let source = context.entrypoint().source;
+        let name = match &source {
+            Source::File(_) if arg0.is_empty() => "no command".to_owned(),
+            Source::File(_) => entry.path.display().to_string(),
+            Source::Oci([layer]) => format!("layer {}", layer.config.digest()),
+            Source::Oci(layers) => {
+                process::report(&format!(
+                    "the image has {} wasm layers; accepted is an image with one",
+                    layers.len()
+                ));
+                return Ok(process::CANNOT_RUN.into());
+            }
+        };
+        let engine = match Engine::new() {
+            Ok(engine) => engine,
+            Err(error) => {
+                process::report(&format!("{:#}", anyhow::Error::new(error)));
+                return Ok(process::CANNOT_HOST.into());
+            }
+        };
+        let load = || load(&engine, &entry, &source, context.envs());
+        Ok(process::run(load, &name, grants(context)).await.into())
+    }
+}
+
+fn load(
+    engine: &Engine,
+    entry: &Entry,
+    source: &Source<'_>,
+    env: &[String],
+) -> Result<Program, LoadError> {
+    let function = entry.function.as_deref();
+    match source {
+        Source::Oci([layer]) => Program::from_bytes(engine, &layer.layer, function),
+        _ => Program::from_file(engine, &find(&entry.path, env), function),
+    }
+}
+
+/// The file that a command names: as it is when it has a slash, else the first one of that name in the
+/// container's `PATH`, else the one in the working directory.
+fn find(command: &Path, env: &[String]) -> PathBuf {
+    if command.components().count() > 1 {
+        return command.to_owned();
+    }
+    let path = env.iter().find_map(|variable| variable.strip_prefix("PATH="));
+    std::env::split_paths(path.unwrap_or_default())
+        .map(|folder| folder.join(command))
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| command.to_owned())
+}
+
+/// What the container has, the guest gets: the kernel has already taken away what the pod's spec does
+/// not grant.
+fn grants(context: &impl RuntimeContext) -> Grants {
+    let env = context.envs().iter().map(|variable| {
+        let (key, value) = variable.split_once('=').unwrap_or((variable, ""));
+        (key.to_owned(), value.to_owned())
+    });
+    let root = Preopen { host: "/".into(), guest: "/".to_owned(), read_only: false };
+    // libcontainer has changed to the working directory of the OCI spec.
+    let cwd = std::env::current_dir().ok().and_then(|path| path.into_os_string().into_string().ok());
+    Grants {
+        args: context.args().to_vec(),
+        env: env.collect(),
+        cwd,
+        preopens: vec![root],
+        network: true,
+        stdout: Output::Inherit,
+        stderr: Output::Inherit,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_command_is_looked_for_in_the_containers_path() {
+        let folder = std::env::temp_dir().join(format!("coracle-find-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("tool.wasm"), b"").unwrap();
+        let env = [format!("PATH=/nowhere:{}", folder.display())];
+        let found = find(Path::new("tool.wasm"), &env);
+        let relative = find(Path::new("./tool.wasm"), &env);
+        let missing = find(Path::new("other.wasm"), &env);
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(found, folder.join("tool.wasm"));
+        assert_eq!(relative, Path::new("./tool.wasm"));
+        assert_eq!(missing, Path::new("other.wasm"));
+    }
+}
