@@ -54,6 +54,28 @@ pub fn remove(parent: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes `parent` alone, in all hierarchies, as a kubelet does with a pod's cgroup. One that still has children
+/// stays, to be found as a leftover.
+///
+/// # Errors
+/// When the mount table cannot be read, or the kernel refuses for another reason.
+pub fn remove_childless(parent: &str) -> io::Result<()> {
+    for hierarchy in hierarchies()? {
+        match fs::remove_dir(hierarchy.join(parent.trim_start_matches('/'))) {
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::ResourceBusy
+                ) =>
+            {
+                return Err(error);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 fn collect(cgroup: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(cgroup)? {
         let entry = entry?;

@@ -16,9 +16,11 @@ pub mod cgroup;
 pub mod containerd;
 mod executor;
 pub mod image;
+pub mod leftovers;
 pub mod logs;
 pub mod native;
 pub mod node;
+pub mod pod;
 pub mod processes;
 pub mod task;
 

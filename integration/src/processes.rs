@@ -39,16 +39,7 @@ pub struct Memory {
 /// When `first` is gone or the process table cannot be read.
 pub fn in_namespace_of(first: Pid) -> Result<Vec<Process>> {
     read(first).with_context(|| format!("process {first} is gone"))?;
-    let mut all = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        if let Ok(process) = read(Pid::from_raw(pid)) {
-            all.push(process);
-        }
-    }
+    let all = all()?;
     let mut inside = vec![first];
     // Whoever the node's first process adopts is its child, so descent is membership.
     loop {
@@ -66,6 +57,24 @@ pub fn in_namespace_of(first: Pid) -> Result<Vec<Process>> {
         .into_iter()
         .filter(|process| inside.contains(&process.pid))
         .collect())
+}
+
+/// All processes that the caller can see. Those that end meanwhile are left out.
+///
+/// # Errors
+/// When the process table cannot be read.
+pub fn all() -> Result<Vec<Process>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        if let Ok(process) = read(Pid::from_raw(pid)) {
+            all.push(process);
+        }
+    }
+    Ok(all)
 }
 
 /// The memory of `pids` together. Processes that are gone count nothing.
