@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use coracle_integration::node::{Layout, sweep};
-use coracle_integration::pod::PodContainer;
+use coracle_integration::pod::{Pod, PodContainer};
 use coracle_integration::task::{Signal, State};
 use coracle_integration::{Node, cgroup, native, processes};
 use nix::sys::signal::kill;
@@ -72,35 +72,29 @@ async fn containers_outlive_a_restart_of_containerd() -> Result<()> {
 #[tokio::test]
 async fn two_nodes_do_not_disturb_each_other() -> Result<()> {
     let (one, other) = (Node::start().await?, Node::start().await?);
-    let busybox = native::busybox()?;
-    let pods = [
-        one.pod("same")
-            .container(PodContainer::new("httpd", &busybox).command(serve("one")))
-            .start()
-            .await?,
-        other
-            .pod("same")
-            .container(PodContainer::new("httpd", &busybox).command(serve("other")))
-            .start()
-            .await?,
-    ];
-    for (node, pod, says) in [(&one, &pods[0], "one\n"), (&other, &pods[1], "other\n")] {
-        pod.says("httpd", "ready\n").await?;
-        let address = SocketAddr::new(pod.address().await?, 8080);
-        assert_eq!(node.http_get(address, "/page")?.body, says);
-    }
-    let [pod, survivor] = pods;
+    let pod = web(&one, "one").await?;
+    let survivor = web(&other, "other").await?;
+    assert_eq!(page(&one, &pod).await?, "one\n");
+    assert_eq!(page(&other, &survivor).await?, "other\n");
     pod.remove().await?;
     drop(one);
-    let address = SocketAddr::new(survivor.address().await?, 8080);
-    assert_eq!(other.http_get(address, "/page")?.body, "other\n");
+    assert_eq!(page(&other, &survivor).await?, "other\n");
     survivor.remove().await?;
     other.nothing_is_left(SOON).await
 }
 
-fn serve(word: &str) -> [String; 3] {
+/// A pod on `node` that serves `word`, ready to answer.
+async fn web<'n>(node: &'n Node, word: &str) -> Result<Pod<'n>> {
     let script = format!("echo {word} > /tmp/page; httpd -p 8080 -h /tmp; echo ready; sleep 1000");
-    ["sh".to_owned(), "-c".to_owned(), script]
+    let httpd = PodContainer::new("httpd", &native::busybox()?).command(["sh", "-c", &script]);
+    let pod = node.pod("same").container(httpd).start().await?;
+    pod.says("httpd", "ready\n").await?;
+    Ok(pod)
+}
+
+async fn page(node: &Node, pod: &Pod<'_>) -> Result<String> {
+    let address = SocketAddr::new(pod.address().await?, 8080);
+    Ok(node.http_get(address, "/page")?.body)
 }
 
 /// A node with a running pod, and what can be seen of it from outside.
