@@ -1,0 +1,3 @@
+module coracle/guests/hello_go
+
+go 1.21

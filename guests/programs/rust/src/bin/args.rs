@@ -1,0 +1,7 @@
+//! Prints each of its arguments on a line, the program's own name first.
+
+fn main() {
+    for argument in std::env::args() {
+        println!("{argument}");
+    }
+}

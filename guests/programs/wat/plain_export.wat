@@ -1,0 +1,10 @@
+;; No command: it has no `_start`, and is run by naming its function (`path#answer`).
+(module
+  (import "wasi_snapshot_preview1" "fd_write"
+    (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  ;; One iovec at 0: the text begins at 16 and is 10 bytes long.
+  (data (i32.const 0) "\10\00\00\00\0a\00\00\00")
+  (data (i32.const 16) "forty-two\n")
+  (func (export "answer")
+    (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))

@@ -1,0 +1,4 @@
+(module
+  (memory (export "memory") 1)
+  (func $main (export "_start")
+    (unreachable)))
