@@ -21,7 +21,7 @@ pub mod process {
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -228,6 +228,23 @@ impl Node {
     /// When there is no answer, or it is not HTTP.
     pub fn http_get(&self, address: SocketAddr, path: &str) -> Result<Answer> {
         self.enter_network(|| network::get(address, path))?
+    }
+
+    /// Waits until somebody listens on `address`.
+    ///
+    /// # Errors
+    /// When nobody does in time.
+    pub async fn listens(&self, address: SocketAddr) -> Result<()> {
+        let deadline = Instant::now() + READY_BY;
+        while let Err(error) =
+            self.enter_network(|| TcpStream::connect_timeout(&address, CONNECT_BY))?
+        {
+            if Instant::now() > deadline {
+                return Err(error).with_context(|| format!("nobody listens on {address}"));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,64 @@
+//! Pods by CRI under the handler `coracle`.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use coracle_integration::pod::{CORACLE, PodContainer};
+use coracle_integration::{Node, native};
+use futures::future::try_join_all;
+
+use crate::image;
+
+#[tokio::test]
+async fn a_wasm_and_a_native_container_share_a_pod() -> Result<()> {
+    let node = Node::shared().await?;
+    let native = PodContainer::new("native", &native::busybox()?)
+        .command(["sh", "-c", "echo native in $HOSTNAME; exit 5"])
+        .env("HOSTNAME", "pod");
+    let pod = node
+        .pod("mixed")
+        .runtime(CORACLE)
+        .container(PodContainer::new("wasm", &image("hello")?))
+        .container(native)
+        .start()
+        .await?;
+    let wasm = pod.ended("wasm").await?;
+    assert_eq!(wasm.stdout, "hello from rust\n", "{}", wasm.stderr);
+    assert_eq!((wasm.code, wasm.reason.as_str()), (0, "Completed"));
+    let native = pod.ended("native").await?;
+    assert_eq!(native.stdout, "native in pod\n", "{}", native.stderr);
+    assert_eq!((native.code, native.reason.as_str()), (5, "Error"));
+    assert!(pod.is_ready().await?);
+    pod.remove().await
+}
+
+#[tokio::test]
+async fn fifty_pods_at_once_leave_nothing_when_they_are_removed() -> Result<()> {
+    const PODS: usize = 50;
+    let node = Node::start().await?;
+    let (hello, sleep) = (image("hello")?, image("sleep")?);
+    node.push(&hello).await?;
+    node.push(&sleep).await?;
+    let pods = try_join_all((0..PODS).map(|_| {
+        node.pod("one-of-fifty")
+            .runtime(CORACLE)
+            .deadline(Duration::from_secs(180))
+            .container(PodContainer::new("hello", &hello))
+            .container(PodContainer::new("sleep", &sleep))
+            .start()
+    }))
+    .await?;
+    for pod in &pods {
+        pod.says("sleep", "ready\n").await?;
+        let hello = pod.ended("hello").await?;
+        assert_eq!(hello.stdout, "hello from rust\n", "{}", hello.stderr);
+        assert_eq!(hello.code, 0);
+    }
+    assert_eq!(
+        node.leftovers().await?.tasks.len(),
+        3 * PODS,
+        "sandboxes and containers"
+    );
+    try_join_all(pods.into_iter().map(|pod| pod.remove())).await?;
+    node.nothing_is_left(Duration::from_secs(60)).await
+}
