@@ -1,9 +1,11 @@
 //! Programs in the languages that are here to prove that the language does not matter.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use crate::build_all::BuildError;
+use crate::cache::{self, CacheError};
 use crate::command::{command, run};
 use crate::toolchain::Tools;
 use crate::{Guest, source_folder};
@@ -58,6 +60,12 @@ pub(super) fn js(guest: &Guest, tools: &Tools, out: &Path) -> Result<(), BuildEr
 
 pub(super) fn python(guest: &Guest, tools: &Tools, out: &Path) -> Result<(), BuildError> {
     let path = guest.path();
+    // The interpreter in the component runs the program once while it is made, and leaves a `__pycache__`
+    // beside it: not among the sources.
+    let scratch = cache::guests()?.join("python");
+    fs::create_dir_all(&scratch).map_err(CacheError::at(&scratch))?;
+    fs::copy(&path, scratch.join(path.file_name().unwrap_or_default()))
+        .map_err(CacheError::at(&path))?;
     compile(
         guest,
         command("python3")
@@ -71,11 +79,11 @@ pub(super) fn python(guest: &Guest, tools: &Tools, out: &Path) -> Result<(), Bui
             .args(["-w", WORLD, "componentize"])
             .arg(path.file_stem().unwrap_or_default())
             .arg("-p")
-            .arg(path.parent().unwrap_or(&path))
+            .arg(&scratch)
             .arg("-o")
             .arg(out)
             .env("PYTHONPATH", tools.file(""))
-            // No `__pycache__` among the sources, where it would count as one.
+            // The toolchain is a finished thing.
             .env("PYTHONDONTWRITEBYTECODE", "1"),
     )
 }

@@ -67,14 +67,14 @@ echo "$LIBC_SHA256  $libc/libc.a" | sha256sum --check --quiet >&2 || die "the C 
 # No path of this machine may get into the guests: equal sources give equal files everywhere.
 commit=$("$DEST/bin/rustc" -vV | sed -n 's/^commit-hash: //p')
 remap="--remap-path-prefix=$work/library=/rustc/$commit/library --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
-# The first bootstrap variable is what lets a released compiler build std; the last flag marks it as such.
+# RUSTC_BOOTSTRAP lets a released compiler build std; -Zforce-unstable-if-unmarked marks the crates as std's own.
+# Only std itself is built: no crates for tests or macros, and no backtraces, which wasm guests cannot take.
 RUSTC_BOOTSTRAP=1 RUSTC="$DEST/bin/rustc" CARGO_TARGET_DIR="$work/target" CARGO_PROFILE_RELEASE_DEBUG=0 \
 RUSTFLAGS="-Cembed-bitcode=yes -Lnative=$libc $remap -Zforce-unstable-if-unmarked" \
-  cargo build --quiet --release --locked --manifest-path "$work/library/sysroot/Cargo.toml" \
-    $(printf -- '--target %s ' $TARGETS) --features 'panic-unwind backtrace compiler-builtins-mem'
+  cargo build --quiet --release --locked --manifest-path "$work/library/std/Cargo.toml" \
+    $(printf -- '--target %s ' $TARGETS) --features 'panic-unwind compiler-builtins-mem'
 for target in $TARGETS; do
   mkdir -p "$DEST/lib/rustlib/$target/lib"
   cp "$work/target/$target/release/deps/"*.rlib "$DEST/lib/rustlib/$target/lib/"
-  rm "$DEST/lib/rustlib/$target/lib/"libsysroot-*.rlib
 done
 rm -r "$work"
