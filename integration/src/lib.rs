@@ -18,6 +18,7 @@ mod executor;
 pub mod image;
 pub mod leftovers;
 pub mod logs;
+pub mod measure;
 pub mod native;
 pub mod node;
 pub mod pod;

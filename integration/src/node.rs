@@ -1,5 +1,7 @@
 //! A Kubernetes node's lower half, private to one test process: containerd, CNI, CRI and the runtimes.
 
+pub mod process;
+
 mod config;
 mod init;
 mod keeper;
@@ -12,12 +14,6 @@ pub use init::SHIM_DIR;
 pub use layout::Layout;
 pub use network::Answer;
 pub use sweep::sweep;
-
-/// The two processes of a node, for the program `coracle-node`.
-pub mod process {
-    pub use super::init::run as first_process;
-    pub use super::keeper::run as keeper;
-}
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -83,7 +79,7 @@ impl Node {
 
     async fn started(layout: Layout) -> Result<Self> {
         let mut keeper = Command::new(program()?)
-            .arg("run")
+            .arg(process::KEEPER)
             .arg(layout.folder())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -298,6 +294,9 @@ fn program() -> Result<PathBuf> {
         return Ok(named.into());
     }
     let this = std::env::current_exe()?;
+    if process::is_node_program() {
+        return Ok(this);
+    }
     this.ancestors()
         .skip(1)
         .take(2)

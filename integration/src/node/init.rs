@@ -35,7 +35,7 @@ pub(super) const RESTART: u8 = b'r';
 ///
 /// # Errors
 /// When a namespace, a mount or containerd cannot be made.
-pub fn run(layout: &Layout) -> Result<()> {
+pub(super) fn run(layout: &Layout) -> Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL).context("ask to die with the keeper")?;
     ensure!(
         Lock::of_dead(&layout.lock())?.is_none(),

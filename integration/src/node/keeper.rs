@@ -21,7 +21,7 @@ use super::sweep::{self, Lock};
 ///
 /// # Errors
 /// When the node cannot be started or swept.
-pub fn run(layout: &Layout) -> Result<()> {
+pub(super) fn run(layout: &Layout) -> Result<()> {
     fs::create_dir_all(Layout::nodes()).context("create the folder of all nodes")?;
     let lock = Lock::take(&layout.lock()).context("lock the node")?;
     fs::create_dir_all(layout.folder()).context("create the node's folder")?;
@@ -41,7 +41,7 @@ fn first_process(layout: &Layout) -> Result<()> {
     let log = File::create(layout.keeper_log()).context("create the keeper's log")?;
     unshare(CloneFlags::CLONE_NEWPID).context("make a PID namespace; this needs root")?;
     let mut child = Command::new(std::env::current_exe()?)
-        .arg("first-process")
+        .arg(super::process::FIRST_PROCESS)
         .arg(layout.folder())
         .stdout(Stdio::null())
         .stderr(log)

@@ -194,9 +194,11 @@ impl<'n> Task<'n> {
     /// # Errors
     /// When it does not come in time.
     pub async fn says(&self, text: &str) -> Result<()> {
-        let said = self.stdio.stdout.until(text);
-        self.within(&format!("say {text:?}"), async { Ok(said.await) })
-            .await
+        let said = async {
+            self.stdio.stdout.until(text).await;
+            Ok(())
+        };
+        self.within(&format!("say {text:?}"), said).await
     }
 
     /// Deletes the task alone, as the shim allows it, and returns the exit code.

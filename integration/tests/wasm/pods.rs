@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use coracle_integration::image::{Form, Target};
 use coracle_integration::pod::{CORACLE, PodContainer};
 use coracle_integration::{Node, native};
 use futures::future::try_join_all;
 
-use crate::image;
+use crate::{image, in_form};
 
 #[tokio::test]
 async fn a_wasm_and_a_native_container_share_a_pod() -> Result<()> {
@@ -61,4 +62,24 @@ async fn fifty_pods_at_once_leave_nothing_when_they_are_removed() -> Result<()> 
     );
     try_join_all(pods.into_iter().map(|pod| pod.remove())).await?;
     node.nothing_is_left(Duration::from_secs(60)).await
+}
+
+/// containerd 1.6 finds nothing to unpack in an artifact, and no command: the pod has to give one.
+#[tokio::test]
+async fn an_artifact_runs_in_a_pod_that_names_a_command() -> Result<()> {
+    let node = Node::shared().await?;
+    let image = in_form(Form::Artifact(Target::Wasip1), "args")?;
+    let container = PodContainer::new("wasm", &image)
+        .command(["/args.wasm"])
+        .args(["one"]);
+    let pod = node
+        .pod("artifact")
+        .runtime(CORACLE)
+        .container(container)
+        .start()
+        .await?;
+    let ended = pod.ended("wasm").await?;
+    assert_eq!(ended.stdout, "/args.wasm\none\n", "{}", ended.stderr);
+    assert_eq!(ended.code, 0);
+    pod.remove().await
 }
