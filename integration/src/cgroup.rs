@@ -76,11 +76,16 @@ pub fn remove_childless(parent: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// A cgroup may be removed by its owner while it is looked at; then it is no longer below anything.
 fn collect(cgroup: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(cgroup)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            collect(&entry.path(), found)?;
+    match fs::read_dir(cgroup) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => {
+            for entry in entries?.flatten() {
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    collect(&entry.path(), found)?;
+                }
+            }
         }
     }
     found.push(cgroup.to_path_buf());

@@ -61,10 +61,15 @@ pub fn keep(layout: &Layout) -> Result<PathBuf> {
 /// In the unwinding of a failed test: keeps the logs, and prints where.
 pub(crate) fn keep_if_panicking(layout: &Layout) {
     if std::thread::panicking() {
-        match keep(layout) {
-            Ok(kept) => announce(&format!("logs of the node are in {}", kept.display())),
-            Err(error) => announce(&format!("logs of the node are lost: {error:#}")),
-        }
+        announce(&kept(layout));
+    }
+}
+
+/// Keeps the logs, and says where.
+pub(crate) fn kept(layout: &Layout) -> String {
+    match keep(layout) {
+        Ok(kept) => format!("logs of the node are in {}", kept.display()),
+        Err(error) => format!("logs of the node are lost: {error:#}"),
     }
 }
 

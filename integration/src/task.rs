@@ -246,13 +246,7 @@ impl<'n> Container<'n> {
             ..Record::default()
         };
         let client = containerd.client();
-        let mounts = client
-            .snapshots()
-            .prepare(containerd.request(prepare))
-            .await
-            .context("prepare the root file system")?
-            .into_inner()
-            .mounts;
+        // The record comes first: the garbage collector may take a snapshot that nothing refers to.
         client
             .containers()
             .create(containerd.request(CreateContainerRequest {
@@ -260,6 +254,13 @@ impl<'n> Container<'n> {
             }))
             .await
             .context("create the container")?;
+        let mounts = client
+            .snapshots()
+            .prepare(containerd.request(prepare))
+            .await
+            .context("prepare the root file system")?
+            .into_inner()
+            .mounts;
         let create = CreateTaskRequest {
             container_id: self.id.clone(),
             rootfs: mounts,

@@ -1,5 +1,6 @@
 //! The harness's own tests: what it says about runc has to be true before it may say anything about a shim.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -171,6 +172,12 @@ async fn a_wait_that_takes_too_long_says_what_it_knows() -> Result<()> {
         .await?;
     task.says("on\n").await?;
     let error = format!("{:#}", task.wait().await.unwrap_err());
+    let (_, kept) = error
+        .split_once("logs of the node are in ")
+        .expect("a folder is named");
+    let kept = Path::new(kept.split(':').next().unwrap_or(kept));
+    assert!(kept.join("containerd.log").is_file(), "{error}");
+    std::fs::remove_dir_all(kept)?;
     assert!(error.contains("did not end within 3s"), "{error}");
     assert!(error.contains("state: RUNNING"), "{error}");
     assert!(error.contains(r#""why\n""#), "{error}");

@@ -267,7 +267,7 @@ impl<'n> Pod<'n> {
                     "container {name} did not {what} within {:?}: {status:?}",
                     self.deadline
                 );
-                return Err(self.explain(error));
+                return Err(self.late(error));
             }
             sleep(PERIOD).await;
         }
@@ -285,7 +285,7 @@ impl<'n> Pod<'n> {
                     "container {name} did not say {text:?} but {:?}",
                     self.logs(name)?
                 );
-                return Err(self.explain(error));
+                return Err(self.late(error));
             }
             sleep(PERIOD).await;
         }
@@ -413,13 +413,21 @@ impl<'n> Pod<'n> {
             Ok(Err(status)) => {
                 anyhow::Error::new(status).context(format!("pod {} could not {what}", self.name))
             }
-            Err(_elapsed) => anyhow!(
-                "pod {} did not {what} within {:?}",
-                self.name,
-                self.deadline
-            ),
+            Err(_elapsed) => {
+                let failure = anyhow!(
+                    "pod {} did not {what} within {:?}",
+                    self.name,
+                    self.deadline
+                );
+                return Err(self.late(failure));
+            }
         };
         Err(self.explain(failure))
+    }
+
+    /// A deadline that passed is never what a test wants: the logs are kept.
+    fn late(&self, failure: anyhow::Error) -> anyhow::Error {
+        self.explain(failure.context(logs::kept(self.node.layout())))
     }
 
     fn explain(&self, failure: anyhow::Error) -> anyhow::Error {

@@ -299,7 +299,8 @@ impl<'n> Task<'n> {
             Ok(Err(status)) => {
                 anyhow::Error::new(status).context(format!("{} could not {what}", self.id))
             }
-            Err(_elapsed) => anyhow!("{} did not {what} within {:?}", self.id, self.deadline),
+            Err(_elapsed) => anyhow!("{} did not {what} within {:?}", self.id, self.deadline)
+                .context(logs::kept(self.node.layout())),
         };
         let state = match timeout(Duration::from_secs(5), self.state()).await {
             Ok(Ok(state)) => state.as_str_name().to_owned(),
