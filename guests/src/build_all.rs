@@ -102,16 +102,36 @@ pub struct Report {
 /// The first failure. A toolchain that cannot be had is a failure for Rust and WAT only; for the other
 /// languages it is [`Skipped`].
 pub fn build_all(progress: &mut dyn FnMut(&Event)) -> Result<Report, BuildError> {
+    build(catalogue(), progress)
+}
+
+/// Like [`build_all`], of these guests.
+///
+/// # Errors
+/// As of [`build_all`].
+pub fn build(
+    guests: impl IntoIterator<Item = &'static Guest>,
+    progress: &mut dyn FnMut(&Event),
+) -> Result<Report, BuildError> {
     let _held = cache::lock(&cache::guests()?.join(".lock"))?;
     let mut report = Report::default();
     let mut lanes: BTreeMap<Language, Vec<&'static Guest>> = BTreeMap::new();
-    for guest in catalogue() {
+    for guest in guests {
         if entry(guest)?.is_file() {
             report.cached.push(guest);
         } else {
             lanes.entry(guest.language.lane()).or_default().push(guest);
         }
     }
+    run_lanes(&lanes, progress, &mut report)?;
+    Ok(report)
+}
+
+fn run_lanes(
+    lanes: &BTreeMap<Language, Vec<&'static Guest>>,
+    progress: &mut dyn FnMut(&Event),
+    report: &mut Report,
+) -> Result<(), BuildError> {
     thread::scope(|scope| {
         let (events, received) = mpsc::channel();
         let running: Vec<_> = lanes
@@ -135,8 +155,7 @@ pub fn build_all(progress: &mut dyn FnMut(&Event)) -> Result<Report, BuildError>
             Ok(outcome) => outcome,
             Err(panic) => std::panic::resume_unwind(panic),
         })
-    })?;
-    Ok(report)
+    })
 }
 
 fn build_lane(

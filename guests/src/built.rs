@@ -32,17 +32,24 @@ pub enum LookupError {
 /// # Errors
 /// Where there is no such guest, where it is not built, and where the sources or the cache cannot be read.
 pub fn built(name: &str) -> Result<PathBuf, LookupError> {
-    let Some(guest) = catalogue().iter().find(|guest| guest.name == name) else {
-        return Err(LookupError::Unknown {
-            name: name.to_owned(),
-        });
-    };
+    let guest = find(name)?;
     let path = entry(guest)?;
     if path.is_file() {
         Ok(path)
     } else {
         Err(LookupError::NotBuilt { name: guest.name })
     }
+}
+
+/// The guest of this name.
+///
+/// # Errors
+/// [`LookupError::Unknown`] where there is none.
+pub fn find(name: &str) -> Result<&'static Guest, LookupError> {
+    let guest = catalogue().iter().find(|guest| guest.name == name);
+    guest.ok_or_else(|| LookupError::Unknown {
+        name: name.to_owned(),
+    })
 }
 
 /// Where the built file of a guest's current sources is, or will be.
@@ -75,10 +82,7 @@ mod tests {
 
     #[test]
     fn two_guests_of_one_source_have_files_of_their_own() {
-        let entry = |name: &str| {
-            let guest = catalogue().iter().find(|guest| guest.name == name).unwrap();
-            recipe::fingerprint(guest).unwrap()
-        };
+        let entry = |name: &str| recipe::fingerprint(find(name).unwrap()).unwrap();
         assert_ne!(entry("hello"), entry("hello_p2"));
     }
 }

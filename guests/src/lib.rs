@@ -19,8 +19,8 @@ mod toolchain;
 
 use std::path::PathBuf;
 
-pub use build_all::{BuildError, Event, Report, Skipped, build_all};
-pub use built::{LookupError, built};
+pub use build_all::{BuildError, Event, Report, Skipped, build, build_all};
+pub use built::{LookupError, built, find};
 pub use cache::{CacheError, cache_folder};
 pub use command::CommandError;
 pub use toolchain::ToolchainError;
