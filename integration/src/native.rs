@@ -44,7 +44,9 @@ pub fn hello() -> Result<Image> {
 /// # Errors
 /// When the host has no statically linked busybox.
 pub fn busybox() -> Result<Image> {
-    const NAMES: [&str; 8] = ["cat", "dd", "echo", "httpd", "ls", "sh", "sleep", "true"];
+    const NAMES: [&str; 10] = [
+        "cat", "dd", "echo", "env", "httpd", "ls", "sh", "sleep", "sort", "true",
+    ];
     let program = match fs::read(BUSYBOX) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             bail!("no {BUSYBOX}: install `busybox-static`")

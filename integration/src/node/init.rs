@@ -130,6 +130,8 @@ fn start_containerd(layout: &Layout) -> Result<Pid> {
     let child = Command::new("containerd")
         .arg("--config")
         .arg(layout.config())
+        // As from an init system: nothing of whoever runs the tests reaches containerd, shims or containers.
+        .env_clear()
         .env("PATH", path)
         .env("TMPDIR", layout.temporary())
         .stdin(Stdio::null())

