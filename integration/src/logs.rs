@@ -1,5 +1,6 @@
 //! What a node said: shown in errors, and kept when a test fails.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -58,10 +59,16 @@ pub fn keep(layout: &Layout) -> Result<PathBuf> {
     Ok(kept)
 }
 
-/// In the unwinding of a failed test: keeps the logs, and prints where.
+/// In the unwinding of a failed test: keeps the logs, and prints where, once for all that unwinds.
 pub(crate) fn keep_if_panicking(layout: &Layout) {
+    thread_local! {
+        static ANNOUNCED: Cell<bool> = const { Cell::new(false) };
+    }
     if std::thread::panicking() {
-        announce(&kept(layout));
+        let kept = kept(layout);
+        if !ANNOUNCED.replace(true) {
+            announce(&kept);
+        }
     }
 }
 
