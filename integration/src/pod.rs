@@ -13,7 +13,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use k8s_cri::v1::{
     ContainerConfig, ContainerMetadata, DnsConfig, ImageSpec, KeyValue, LinuxContainerConfig,
-    LinuxPodSandboxConfig, Mount, PodSandboxConfig, PodSandboxMetadata,
+    LinuxContainerSecurityContext, LinuxPodSandboxConfig, LinuxSandboxSecurityContext, Mount,
+    NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxMetadata,
 };
 
 use crate::image::Image;
@@ -28,6 +29,15 @@ pub const CORACLE: &str = "coracle";
 
 /// The handler of runc.
 pub const RUNC: &str = "runc";
+
+/// What a kubelet asks for unless a pod says otherwise: a PID namespace for each container, the rest shared.
+/// CRI's own default shares the PID namespace too.
+fn kubelets_namespaces() -> NamespaceOption {
+    NamespaceOption {
+        pid: NamespaceMode::Container.into(),
+        ..NamespaceOption::default()
+    }
+}
 
 /// A container of a pod, described.
 #[derive(Clone, Debug)]
@@ -50,7 +60,13 @@ impl PodContainer {
                 ..ImageSpec::default()
             }),
             log_path: format!("{name}.log"),
-            linux: Some(LinuxContainerConfig::default()),
+            linux: Some(LinuxContainerConfig {
+                security_context: Some(LinuxContainerSecurityContext {
+                    namespace_options: Some(kubelets_namespaces()),
+                    ..LinuxContainerSecurityContext::default()
+                }),
+                ..LinuxContainerConfig::default()
+            }),
             ..ContainerConfig::default()
         };
         Self {
@@ -191,6 +207,10 @@ impl<'n> Description<'n> {
             annotations: self.annotations,
             linux: Some(LinuxPodSandboxConfig {
                 cgroup_parent: format!("{}/{}", self.node.layout().cgroup_parent(), self.name),
+                security_context: Some(LinuxSandboxSecurityContext {
+                    namespace_options: Some(kubelets_namespaces()),
+                    ..LinuxSandboxSecurityContext::default()
+                }),
                 ..LinuxPodSandboxConfig::default()
             }),
             ..PodSandboxConfig::default()

@@ -1,5 +1,7 @@
 //! One wasm container: from what its OCI spec says to an exit code.
 
+use std::fs::File;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -22,6 +24,7 @@ impl Sandbox for Guest {
     }
 
     async fn run_wasi(&self, context: &impl RuntimeContext) -> Result<i32> {
+        let_standard_input_end();
         let arg0 = context.args().first().map_or("", String::as_str);
         let Ok(entry) = arg0.parse::<Entry>();
         let source = context.entrypoint().source;
@@ -46,6 +49,22 @@ impl Sandbox for Guest {
         };
         let load = || load(&engine, &entry, &source, context.envs());
         Ok(process::run(load, &name, grants(context)).await.into())
+    }
+}
+
+/// Makes standard input end when its last writer closes it.
+///
+/// The host opens the pipe for reading and writing, so this process would be a writer itself. Where the
+/// pipe cannot be opened again (no `/proc`, another user's pipe), it stays as it is and never ends.
+fn let_standard_input_end() {
+    let reopened = File::open("/proc/self/fd/0").and_then(|read_only| {
+        if read_only.metadata()?.file_type().is_fifo() {
+            nix::unistd::dup2_stdin(&read_only)?;
+        }
+        Ok(())
+    });
+    if let Err(error) = reopened {
+        log::warn!("standard input will not end: {error}");
     }
 }
 
