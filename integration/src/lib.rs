@@ -13,18 +13,19 @@
 //! ```
 
 pub mod cgroup;
+pub mod cluster;
 pub mod containerd;
 mod executor;
 pub mod image;
 pub mod leftovers;
 pub mod logs;
-pub mod measure;
 pub mod native;
 pub mod node;
 pub mod pod;
 pub mod processes;
 pub mod task;
 
+pub use cluster::Cluster;
 pub use image::Image;
 pub use node::Node;
 

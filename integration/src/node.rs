@@ -7,12 +7,13 @@ mod init;
 mod keeper;
 mod layout;
 mod network;
+mod services;
 mod sweep;
 
 pub use config::PAUSE_IMAGE;
-pub use init::SHIM_DIR;
 pub use layout::Layout;
 pub use network::Answer;
+pub use services::SHIM_DIR;
 pub use sweep::sweep;
 
 use std::fs::{self, File};
@@ -183,11 +184,7 @@ impl Node {
     /// When containerd does not answer in time.
     pub async fn restart_containerd(&self) -> Result<()> {
         let before = self.containerd_pid().ok();
-        {
-            let mut lifeline = self.lifeline.lock().unwrap_or_else(PoisonError::into_inner);
-            let lifeline = lifeline.as_mut().context("the lifeline is cut")?;
-            lifeline.write_all(&[init::RESTART])?;
-        }
+        self.ask(services::START, "containerd")?;
         let deadline = Instant::now() + READY_BY;
         loop {
             let now = self.containerd_pid().ok();
@@ -202,6 +199,39 @@ impl Node {
             }
             sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Runs another program in the node's namespaces; its output is in [`Layout::service_log`]. One of the
+    /// same name is asked to end before. The program's own name stands first in `command`.
+    ///
+    /// # Errors
+    /// When the node is gone. A program that cannot be started takes the node down, and says so in
+    /// [`Layout::keeper_log`].
+    pub fn start_service(&self, service: &str, command: &[String]) -> Result<()> {
+        services::describe(&self.layout, service, command)?;
+        self.ask(services::START, service)
+    }
+
+    /// Ends a program of [`Node::start_service`] and starts it anew.
+    ///
+    /// # Errors
+    /// When the node is gone.
+    pub fn restart_service(&self, service: &str) -> Result<()> {
+        self.ask(services::START, service)
+    }
+
+    /// Asks a program of [`Node::start_service`] to end.
+    ///
+    /// # Errors
+    /// When the node is gone.
+    pub fn stop_service(&self, service: &str) -> Result<()> {
+        self.ask(services::STOP, service)
+    }
+
+    fn ask(&self, request: &str, service: &str) -> Result<()> {
+        let mut lifeline = self.lifeline.lock().unwrap_or_else(PoisonError::into_inner);
+        let lifeline = lifeline.as_mut().context("the lifeline is cut")?;
+        writeln!(lifeline, "{request} {service}").context("no node at the lifeline's other end")
     }
 
     async fn answers(&self) -> bool {
@@ -223,7 +253,15 @@ impl Node {
     /// # Errors
     /// When there is no answer, or it is not HTTP.
     pub fn http_get(&self, address: SocketAddr, path: &str) -> Result<Answer> {
-        self.enter_network(|| network::get(address, path))?
+        self.enter_network(|| network::request(address, path, None))?
+    }
+
+    /// One HTTP POST of `body` from the node to `address`.
+    ///
+    /// # Errors
+    /// When there is no answer, or it is not HTTP.
+    pub fn http_post(&self, address: SocketAddr, path: &str, body: &str) -> Result<Answer> {
+        self.enter_network(|| network::request(address, path, Some(body)))?
     }
 
     /// Waits until somebody listens on `address`.

@@ -1,17 +1,17 @@
-//! `cargo xtask demo`: one pod with two wasm containers under the handler `coracle`, and what they wrote.
+//! `cargo xtask demo`: one pod with two wasm containers on a private containerd, and what they wrote.
 
-use std::fs;
-use std::io::{self, Write};
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use coracle_integration::image::Form;
 use coracle_integration::node::process;
 use coracle_integration::pod::{CORACLE, PodContainer};
 use coracle_integration::{Image, Node};
 
-/// Where the HTTP guest listens.
-const PORT: u16 = 8080;
+/// How long the removal may take to be complete.
+const GONE_BY: Duration = Duration::from_secs(20);
 
 fn main() -> Result<()> {
     if let Some(ended) = process::requested() {
@@ -22,46 +22,67 @@ fn main() -> Result<()> {
 }
 
 async fn demo() -> Result<()> {
-    let mut out = io::stdout();
+    let start = Instant::now();
     let node = Node::start().await?;
-    writeln!(out, "containerd runs, process {}", node.containerd_pid()?)?;
+    say(&format!(
+        "containerd is up, in namespaces of its own ({})",
+        took(start)
+    ))?;
+
+    let start = Instant::now();
     let pod = node
         .pod("demo")
         .runtime(CORACLE)
         .container(PodContainer::new("hello", &guest("hello")?))
-        .container(PodContainer::new("server", &guest("http_p2")?))
+        .container(PodContainer::new("web", &guest("http_p2")?))
         .start()
         .await?;
-    let address = SocketAddr::new(pod.address().await?, PORT);
-    writeln!(
-        out,
-        "pod {} runs under the handler `{CORACLE}`, address {address}",
-        pod.id()
-    )?;
+    let address = SocketAddr::new(pod.address().await?, 8080);
+    say(&format!(
+        "a pod runs under runtime handler `{CORACLE}` at {} ({})",
+        address.ip(),
+        took(start)
+    ))?;
+
     let hello = pod.ended("hello").await?;
-    write!(out, "container hello wrote: {}", hello.stdout)?;
-    write!(out, "{}", hello.stderr)?;
-    writeln!(out, "container hello ended with code {}", hello.code)?;
     node.listens(address).await?;
-    let answer = node.http_get(address, "/demo")?;
-    writeln!(
-        out,
-        "container server answered {}: {}",
-        answer.status, answer.body
-    )?;
-    pod.says("server", "handled /demo\n").await?;
-    write!(out, "container server wrote: {}", pod.logs("server")?.0)?;
+    let answer = node.http_get(address, "/")?;
+    say(&format!("\n  hello  exited with {}", hello.code))?;
+    show("hello", &hello.stdout.to_string())?;
+    say(&format!(
+        "  web    GET http://{address}/ answered {}",
+        answer.status
+    ))?;
+    show("web", &answer.body)?;
+    pod.says("web", "handled /\n").await?;
+    show("web's log", &pod.logs("web")?.0.to_string())?;
+
     pod.remove().await?;
-    writeln!(out, "the pod is removed")?;
-    Ok(())
+    node.nothing_is_left(GONE_BY).await?;
+    say("\nthe pod is removed, and nothing of it is left")
 }
 
+/// An image with a guest as a file in its root file system.
 fn guest(name: &str) -> Result<Image> {
-    let wasm = fs::read(coracle_guests::built(name)?)?;
+    let path = coracle_guests::built(name)?;
+    let wasm = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
     Image::of_wasm(
-        &format!("coracle.test/{name}:demo"),
+        &format!("localhost/{name}:demo"),
         Form::File,
         &format!("{name}.wasm"),
         &wasm,
     )
+}
+
+fn took(start: Instant) -> String {
+    format!("{:.2} s", start.elapsed().as_secs_f64())
+}
+
+fn show(who: &str, text: &str) -> Result<()> {
+    text.lines()
+        .try_for_each(|line| say(&format!("  {who} | {line}")))
+}
+
+fn say(line: &str) -> Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
 }

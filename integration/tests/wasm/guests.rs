@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
@@ -333,5 +334,17 @@ async fn serves(name: &str) -> Result<()> {
         assert_eq!((answer.status, answer.body), (status, body), "{path}");
     }
     pod.says("server", "handled /env/NOSUCH\n").await?;
+    let long = "over the size of one chunk ".repeat(10_000);
+    let answer = node.http_post(server, "/echo", &long)?;
+    assert_eq!(answer.status, 200);
+    assert!(
+        answer.body == long,
+        "{} of {} bytes came back",
+        answer.body.len(),
+        long.len()
+    );
+    // Asked to stop, a server ends by itself and well before the grace period is over.
+    pod.stop("server", Duration::from_secs(30)).await?;
+    assert_eq!(pod.ended("server").await?.code, 0);
     pod.remove().await
 }

@@ -87,7 +87,9 @@ fn find(command: &Path, env: &[String]) -> PathBuf {
     if command.components().count() > 1 {
         return command.to_owned();
     }
-    let path = env.iter().find_map(|variable| variable.strip_prefix("PATH="));
+    let path = env
+        .iter()
+        .find_map(|variable| variable.strip_prefix("PATH="));
     std::env::split_paths(path.unwrap_or_default())
         .map(|folder| folder.join(command))
         .find(|file| file.is_file())
@@ -101,9 +103,15 @@ fn grants(context: &impl RuntimeContext) -> Grants {
         let (key, value) = variable.split_once('=').unwrap_or((variable, ""));
         (key.to_owned(), value.to_owned())
     });
-    let root = Preopen { host: "/".into(), guest: "/".to_owned(), read_only: false };
+    let root = Preopen {
+        host: "/".into(),
+        guest: "/".to_owned(),
+        read_only: false,
+    };
     // libcontainer has changed to the working directory of the OCI spec.
-    let cwd = std::env::current_dir().ok().and_then(|path| path.into_os_string().into_string().ok());
+    let cwd = std::env::current_dir()
+        .ok()
+        .and_then(|path| path.into_os_string().into_string().ok());
     Grants {
         args: context.args().to_vec(),
         env: env.collect(),

@@ -3,6 +3,7 @@
 //! That host makes the container, tells native programs from everything else, and fetches wasm layers;
 //! what is no native program comes here, inside the finished container, and is run by the engine.
 
+mod environment;
 mod guest;
 
 use containerd_shim_wasm::shim::{Cli as _, Shim, Version, version};
@@ -36,6 +37,8 @@ impl Shim for Coracle {
     }
 }
 
-fn main() {
+fn main() -> anyhow::Result<()> {
+    environment::keep_only_what_is_needed()?;
     Coracle::run(None);
+    Ok(())
 }
