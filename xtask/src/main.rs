@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod cache;
 mod ci;
 mod completions;
 mod demo;
@@ -10,6 +11,7 @@ mod lint;
 mod prerequisites;
 mod steps;
 mod test;
+mod vm;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -38,6 +40,14 @@ enum Task {
     Guests(guests::Options),
     /// Measure: time from start to exit, and memory of idle pods, beside runc
     Bench(bench::Options),
+    /// Run tests on an emulated machine with cgroup v2
+    ///
+    /// Most nodes of today have cgroup v2, many build machines do not. Boots Debian's kernel with the host's
+    /// file system, runs tests of the harness there with what was just built, and says how they ended.
+    Vm(vm::Options),
+    /// Keep the emulated machine of a task, and end with it
+    #[command(hide = true)]
+    VmKeeper(vm::keeper::Options),
     /// Check formatting and lints
     Lint,
     /// What must pass before a change lands: `lint`, then `test`
@@ -57,6 +67,8 @@ fn main() -> anyhow::Result<()> {
         Task::Test(options) => test::run(&options),
         Task::Guests(options) => guests::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Vm(options) => vm::run(&options),
+        Task::VmKeeper(options) => vm::keeper::run(&options),
         Task::Lint => lint::run(),
         Task::Ci => ci::run(),
         Task::Completions(options) => {

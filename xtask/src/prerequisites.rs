@@ -71,6 +71,25 @@ const ALL: &[Prerequisite] = &[
     },
 ];
 
+/// What only the emulated machine needs (`cargo xtask vm`).
+const VM: &[Prerequisite] = &[
+    program(
+        "qemu-system-x86",
+        "qemu-system-x86_64",
+        "emulates the machine with cgroup v2",
+    ),
+    program("cpio", "cpio", "packs the machine's first files"),
+    program("kmod", "depmod", "orders the kernel's modules"),
+    program(
+        "busybox-static",
+        "busybox",
+        "is the machine's first program",
+    ),
+    program("util-linux", "setpriv", "ends the machine with its keeper"),
+    program("systemd", "systemctl", "is the machine's first process"),
+    program("dbus", "dbus-daemon", "carries requests to systemd"),
+];
+
 const fn program(
     package: &'static str,
     name: &'static str,
@@ -88,7 +107,19 @@ const fn program(
 /// # Errors
 /// Elsewhere: names every missing thing, what it is for, and the command that would install it.
 pub(crate) fn install() -> anyhow::Result<()> {
-    let missing: Vec<&Prerequisite> = ALL.iter().filter(|p| !is_there(p)).collect();
+    install_all(ALL)
+}
+
+/// Installs what the emulated machine needs beyond that.
+///
+/// # Errors
+/// As [`install`].
+pub(crate) fn install_for_vm() -> anyhow::Result<()> {
+    install_all(VM)
+}
+
+fn install_all(wanted: &[Prerequisite]) -> anyhow::Result<()> {
+    let missing: Vec<&Prerequisite> = wanted.iter().filter(|p| !is_there(p)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -107,7 +138,7 @@ pub(crate) fn install() -> anyhow::Result<()> {
             packages.join(" ")
         );
     }
-    apt(&["update"])?;
+    update()?;
     let mut install = vec!["install", "--yes", "--no-install-recommends"];
     install.extend(packages);
     apt(&install)?;
@@ -118,6 +149,14 @@ pub(crate) fn install() -> anyhow::Result<()> {
         ),
         None => Ok(()),
     }
+}
+
+/// Fetches the lists of packages.
+///
+/// # Errors
+/// When apt cannot.
+pub(crate) fn update() -> anyhow::Result<()> {
+    apt(&["update"])
 }
 
 fn apt(arguments: &[&str]) -> anyhow::Result<()> {
@@ -136,12 +175,17 @@ fn is_there(prerequisite: &Prerequisite) -> bool {
 }
 
 fn on_path(program: &str) -> bool {
+    find(program).is_some()
+}
+
+/// Where a program is. A user's PATH often lacks the folders where containerd, ip, iptables and depmod are.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
-    // A user's PATH often lacks the folders where containerd, ip and iptables are.
     let administrators = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
     env::split_paths(&path)
         .chain(administrators)
-        .any(|folder| folder.join(program).is_file())
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
 }
 
 /// Root can write the system's folders; asking the effective user id would need a call into libc.
