@@ -25,6 +25,17 @@ pub fn below(parent: &str) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// Makes the cgroup `path` in all hierarchies; it may be there already.
+///
+/// # Errors
+/// When the mount table cannot be read, or the kernel refuses.
+pub fn create(path: &str) -> io::Result<()> {
+    for hierarchy in hierarchies()? {
+        fs::create_dir_all(hierarchy.join(path.trim_start_matches('/')))?;
+    }
+    Ok(())
+}
+
 /// Removes `parent` and everything below it, in all hierarchies. Kills nothing: it waits for the processes
 /// in there to end.
 ///

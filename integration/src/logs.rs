@@ -50,8 +50,11 @@ fn lines(path: &Path, wanted: impl Fn(&str) -> bool) -> String {
 pub fn keep(layout: &Layout) -> Result<PathBuf> {
     let kept = folder()?.join(layout.name());
     fs::create_dir_all(&kept)?;
-    for log in [layout.log(), layout.keeper_log()] {
-        copy(&log, &kept)?;
+    for entry in fs::read_dir(layout.folder())? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            copy(&path, &kept)?;
+        }
     }
     for folder in [layout.stdio(), layout.pod_logs()] {
         copy_below(&folder, &kept)?;

@@ -166,6 +166,13 @@ impl Node {
             .id()
     }
 
+    /// Whether the node is there: nobody has killed one of its processes that it cannot be without.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(keeper.try_wait(), Ok(None))
+    }
+
     /// The process id of containerd.
     ///
     /// # Errors

@@ -3,33 +3,31 @@
 //! When it ends, however it ends, the kernel ends every process of the node and takes its mounts and network
 //! devices away.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
-use nix::unistd::Pid;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 
 use super::config;
 use super::layout::Layout;
 use super::network;
+use super::services::{self, Requests, Services};
 use super::sweep::Lock;
 
-/// The environment variable with the folder of the shim under test; it comes first on containerd's PATH.
-pub const SHIM_DIR: &str = "CORACLE_SHIM_DIR";
+/// The program that every node runs.
+const CONTAINERD: &str = "containerd";
 
-/// What the owner may write to the lifeline.
-pub(super) const RESTART: u8 = b'r';
+/// Where a kubelet has its sockets, whatever it is told.
+const KUBELET: &str = "/var/lib/kubelet";
 
 /// Runs the node of `layout` until the lifeline, standard input, ends.
 ///
@@ -41,10 +39,10 @@ pub(super) fn run(layout: &Layout) -> Result<()> {
         Lock::of_dead(&layout.lock())?.is_none(),
         "the keeper died before its first process was ready"
     );
-    make_namespaces()?;
     for folder in layout.folders() {
         fs::create_dir_all(folder)?;
     }
+    make_namespaces(&layout.kubelet())?;
     let snapshotter = if overlay_works(&layout.temporary()) {
         "overlayfs"
     } else {
@@ -52,12 +50,15 @@ pub(super) fn run(layout: &Layout) -> Result<()> {
     };
     fs::write(layout.snapshotter(), snapshotter)?;
     config::write(layout, snapshotter)?;
+    services::describe(layout, CONTAINERD, &containerd(layout))?;
     tend(layout)
 }
 
 /// The mounts that shims and CNI plugins make outside the node's folder land on file systems that end with
-/// the node: shim sockets and network namespaces in `/run`, CNI results in `/var/lib`.
-fn make_namespaces() -> Result<()> {
+/// the node: shim sockets and network namespaces in `/run`, CNI results in `/var/lib`, a kubelet's links to
+/// logs in `/var/log`. What a kubelet keeps is a folder of the node's own: its path cannot be configured,
+/// and volumes may grow large.
+fn make_namespaces(kubelet: &Path) -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET)
         .context("make a mount and a network namespace")?;
     let none = None::<&str>;
@@ -65,7 +66,7 @@ fn make_namespaces() -> Result<()> {
         .context("make / private")?;
     let harmless = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("proc"), "/proc", Some("proc"), harmless, none).context("mount /proc")?;
-    for folder in ["/run", "/var/lib"] {
+    for folder in ["/run", "/var/lib", "/var/log"] {
         mount(
             Some("tmpfs"),
             folder,
@@ -75,8 +76,16 @@ fn make_namespaces() -> Result<()> {
         )
         .with_context(|| format!("mount {folder}"))?;
     }
+    fs::create_dir(KUBELET)?;
+    mount(Some(kubelet), KUBELET, none, MsFlags::MS_BIND, none)
+        .context("bind the kubelet's folder")?;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SHARED, none).context("make / shared")?;
     network::loopback_up().context("bring the loopback device up")
+}
+
+fn containerd(layout: &Layout) -> Vec<String> {
+    let config = layout.config().to_string_lossy().into_owned();
+    [CONTAINERD, "--config", &config].map(str::to_owned).into()
 }
 
 /// Runs containerd and answers the lifeline, one event at a time, on one thread.
@@ -85,8 +94,10 @@ fn tend(layout: &Layout) -> Result<()> {
     child_ended.add(Signal::SIGCHLD);
     child_ended.thread_block()?;
     let signals = SignalFd::with_flags(&child_ended, SfdFlags::SFD_NONBLOCK)?;
-    let mut lifeline = std::io::stdin();
-    let mut containerd = start_containerd(layout)?;
+    let lifeline = std::io::stdin();
+    let mut requests = Requests::default();
+    let mut services = Services::new(layout);
+    services.start(CONTAINERD)?;
     loop {
         let (asked, ended) = {
             let mut waited = [
@@ -104,53 +115,13 @@ fn tend(layout: &Layout) -> Result<()> {
             reap()?;
         }
         if asked {
-            let mut request = [0];
-            match lifeline.read(&mut request)? {
-                0 => return Ok(()),
-                _ if request == [RESTART] => {
-                    stop(containerd)?;
-                    containerd = start_containerd(layout)?;
-                }
-                _ => bail!("unknown request {request:?} on the lifeline"),
+            let Some(lines) = requests.read(&lifeline)? else {
+                return Ok(());
+            };
+            for line in lines {
+                services.answer(&line)?;
             }
         }
-    }
-}
-
-fn start_containerd(layout: &Layout) -> Result<Pid> {
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(layout.log())?;
-    let own = std::env::var("PATH").unwrap_or_default();
-    let path = match std::env::var(SHIM_DIR) {
-        Ok(shim) => format!("{shim}:{own}:/usr/sbin:/sbin"),
-        Err(_) => format!("{own}:/usr/sbin:/sbin"),
-    };
-    let child = Command::new("containerd")
-        .arg("--config")
-        .arg(layout.config())
-        // As from an init system: nothing of whoever runs the tests reaches containerd, shims or containers.
-        .env_clear()
-        .env("PATH", path)
-        .env("TMPDIR", layout.temporary())
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()
-        .context("start containerd; Debian's package is `containerd`")?;
-    Ok(Pid::from_raw(i32::try_from(child.id())?))
-}
-
-/// Asks containerd to end, and waits until it did; it may be dead already.
-fn stop(containerd: Pid) -> Result<()> {
-    match kill(containerd, Signal::SIGTERM) {
-        Err(Errno::ESRCH) => return Ok(()),
-        asked => asked?,
-    }
-    match waitpid(containerd, None) {
-        Ok(_) | Err(Errno::ECHILD) => Ok(()),
-        Err(error) => Err(error.into()),
     }
 }
 

@@ -80,7 +80,7 @@ impl Layout {
     /// containerd's log; the shims' lines are in it too.
     #[must_use]
     pub fn log(&self) -> PathBuf {
-        self.folder.join("containerd.log")
+        self.service_log("containerd")
     }
 
     /// What the keeper and the node's first process had to say.
@@ -143,9 +143,29 @@ impl Layout {
         self.folder.join("snapshotter")
     }
 
+    /// The descriptions of the programs that the node's first process runs.
+    #[must_use]
+    pub fn services(&self) -> PathBuf {
+        self.folder.join("services")
+    }
+
+    /// What the program `service` wrote.
+    #[must_use]
+    pub fn service_log(&self, service: &str) -> PathBuf {
+        self.folder.join(format!("{service}.log"))
+    }
+
+    /// What stands as `/var/lib/kubelet` in the node's mount namespace.
+    #[must_use]
+    pub fn kubelet(&self) -> PathBuf {
+        self.folder.join("kubelet")
+    }
+
     /// All folders that have to be there before containerd starts.
-    pub(crate) fn folders(&self) -> [PathBuf; 7] {
+    pub(crate) fn folders(&self) -> [PathBuf; 9] {
         [
+            self.services(),
+            self.kubelet(),
             self.root(),
             self.state(),
             self.cni(),
