@@ -47,19 +47,24 @@ async fn demo() -> Result<()> {
     let hello = pod.ended("hello").await?;
     node.listens(address).await?;
     let answer = node.http_get(address, "/")?;
-    say(&format!("\n  hello  exited with {}", hello.code))?;
-    show("hello", &hello.stdout.to_string())?;
-    say(&format!(
-        "  web    GET http://{address}/ answered {}",
-        answer.status
-    ))?;
-    show("web", &answer.body)?;
     pod.says("web", "handled /\n").await?;
-    show("web's log", &pod.logs("web")?.0.to_string())?;
+    let (web, _) = pod.logs("web")?;
+    say("")?;
+    say(&format!(
+        "  hello  wrote     {}",
+        hello.stdout.text().trim_end()
+    ))?;
+    say(&format!("  hello  exited    with code {}", hello.code))?;
+    say(&format!(
+        "  web    answered  GET http://{address}/ with {}: {}",
+        answer.status, answer.body
+    ))?;
+    say(&format!("  web    wrote     {}", web.text().trim_end()))?;
+    say("")?;
 
     pod.remove().await?;
     node.nothing_is_left(GONE_BY).await?;
-    say("\nthe pod is removed, and nothing of it is left")
+    say("the pod is removed, and nothing of it is left")
 }
 
 /// An image with a guest as a file in its root file system.
@@ -76,11 +81,6 @@ fn guest(name: &str) -> Result<Image> {
 
 fn took(start: Instant) -> String {
     format!("{:.2} s", start.elapsed().as_secs_f64())
-}
-
-fn show(who: &str, text: &str) -> Result<()> {
-    text.lines()
-        .try_for_each(|line| say(&format!("  {who} | {line}")))
 }
 
 fn say(line: &str) -> Result<()> {
