@@ -1,24 +1,28 @@
 //! `cargo xtask vm-keeper`, for `vm` alone: runs QEMU as long as its standard input lasts.
 //!
 //! That input is a pipe from the task, and what comes through it is the machine's keyboard. It ends with the
-//! task, however that ends; then the keeper ends QEMU and removes the folder of the run. Should the keeper be
-//! killed, QEMU dies with it, and the next run removes the folder.
+//! task, however that ends, and never before; then the keeper ends QEMU and removes the folder of the run, which
+//! otherwise is the task's to remove. Should the keeper be killed, QEMU dies with it, and the next run removes
+//! the folder.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 
 /// What to keep.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The folder to remove at the end
+    /// The folder to remove when the task is gone
     folder: PathBuf,
+    /// Seconds after which QEMU is ended; without it, never
+    #[arg(long)]
+    deadline: Option<u64>,
     /// The command that runs the machine
     #[arg(last = true, required = true)]
     command: Vec<String>,
@@ -37,22 +41,26 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let mut keyboard = machine.stdin.take().context("the machine has no input")?;
     // Ends when the task is gone, or the machine.
     let lifeline = thread::spawn(move || io::copy(&mut io::stdin(), &mut keyboard));
-    let success = loop {
+    let deadline = options.deadline.map(Duration::from_secs);
+    let begin = Instant::now();
+    loop {
         if let Some(ended) = machine.try_wait()? {
-            break ended.success();
+            ensure!(ended.success(), "QEMU ended with {ended}");
+            return Ok(());
         }
         if lifeline.is_finished() {
             kill(&mut machine)?;
-            break false;
+            return Ok(remove(&options.folder)?);
+        }
+        if let Some(deadline) = deadline.filter(|deadline| begin.elapsed() > *deadline) {
+            kill(&mut machine)?;
+            bail!(
+                "the machine has not come to an end within {} s",
+                deadline.as_secs()
+            );
         }
         thread::sleep(PERIOD);
-    };
-    // The task keeps the folder until it has read the results; without a task nobody needs them.
-    if lifeline.is_finished() {
-        remove(&options.folder)?;
     }
-    ensure!(success, "the machine was ended, or QEMU failed");
-    Ok(())
 }
 
 fn kill(machine: &mut Child) -> io::Result<()> {

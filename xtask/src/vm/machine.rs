@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, ensure};
 
 use super::Init;
 use super::kernel::Kernel;
@@ -33,24 +33,11 @@ impl Machine<'_> {
     /// # Errors
     /// When it cannot be started, or has not come to an end in time.
     pub(super) fn run(&self, deadline: Duration) -> anyhow::Result<()> {
-        let mut keeper = self
-            .keeper()?
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .spawn()?;
-        let lifeline = keeper.stdin.take();
-        let begin = Instant::now();
-        let lines = lines_of(&mut keeper)?;
-        let heard = listen(&lines, begin, deadline);
-        // Cut when the deadline has passed; otherwise the machine is off already.
-        if heard.is_err() {
-            drop(lifeline);
-        }
-        let ended = keeper.wait()?;
-        heard?;
-        if !ended.success() {
-            bail!("QEMU ended with an error: see above");
-        }
+        let mut keeper = self.keeper(Some(deadline))?.spawn()?;
+        // Held to the end: the keeper takes its end for the end of this process.
+        let _lifeline = keeper.stdin.take();
+        listen(&lines_of(&mut keeper)?)?;
+        ensure!(keeper.wait()?.success(), "the machine failed");
         Ok(())
     }
 
@@ -59,11 +46,7 @@ impl Machine<'_> {
     /// # Errors
     /// When it cannot be started.
     pub(super) fn converse(&self) -> anyhow::Result<()> {
-        let mut keeper = self
-            .keeper()?
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .spawn()?;
+        let mut keeper = self.keeper(None)?.spawn()?;
         let mut keyboard = keeper.stdin.take().context("the keeper has no input")?;
         let mut screen = keeper.stdout.take().context("the keeper has no output")?;
         // Never joined: it waits for a key as long as the task lives. The machine goes off when the shell ends.
@@ -84,10 +67,11 @@ impl Machine<'_> {
     }
 
     /// The keeper's command: this program, with QEMU's as its arguments.
-    fn keeper(&self) -> anyhow::Result<Command> {
+    fn keeper(&self, deadline: Option<Duration>) -> anyhow::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         command
             .arg("vm-keeper")
+            .args(deadline.map(|deadline| format!("--deadline={}", deadline.as_secs())))
             .arg(self.share)
             .args(["--", "qemu-system-x86_64"])
             .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"])
@@ -112,6 +96,9 @@ impl Machine<'_> {
                 &shared("/", "host", ",readonly=on,multidevs=remap"),
             ])
             .args(["-virtfs", &shared(&path(self.share)?, "share", "")])
+            // ^C reaches the task alone; the keeper outlives it long enough to clean up.
+            .process_group(0)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         Ok(command)
     }
@@ -146,20 +133,10 @@ fn lines_of(keeper: &mut Child) -> anyhow::Result<Receiver<io::Result<String>>> 
 }
 
 /// Prints lines until there are no more, and a sign of life where there are none for long.
-fn listen(
-    lines: &Receiver<io::Result<String>>,
-    begin: Instant,
-    deadline: Duration,
-) -> anyhow::Result<()> {
+fn listen(lines: &Receiver<io::Result<String>>) -> anyhow::Result<()> {
+    let begin = Instant::now();
     loop {
-        let left = deadline.saturating_sub(begin.elapsed());
-        if left.is_zero() {
-            bail!(
-                "the machine has not come to an end within {} s",
-                deadline.as_secs()
-            );
-        }
-        match lines.recv_timeout(left.min(SILENCE)) {
+        match lines.recv_timeout(SILENCE) {
             Ok(line) => writeln!(io::stdout(), "{}", line?.trim_end_matches('\r'))?,
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
             Err(RecvTimeoutError::Timeout) => say(&format!(
