@@ -46,6 +46,7 @@ use crate::cgroup;
 use crate::executor::executor;
 use crate::logs;
 use crate::node::Node;
+use crate::task::require_shim;
 use credentials::Credentials;
 use programs::Programs;
 use servers::{API, Server, Servers};
@@ -95,6 +96,7 @@ impl Cluster {
     }
 
     async fn started(programs: Programs) -> Result<Self> {
+        require_shim()?;
         let begin = Instant::now();
         let node = Node::start().await?;
         node.enter_network(cable)??;

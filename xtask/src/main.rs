@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod cache;
 mod ci;
+mod cluster;
 mod completions;
 mod demo;
 mod guests;
@@ -40,6 +41,10 @@ enum Task {
     Guests(guests::Options),
     /// Measure: time from start to exit, and memory of idle pods, beside runc
     Bench(bench::Options),
+    /// A Kubernetes of one node with the runtime class `coracle`: up, down, status, kubectl, helm
+    ///
+    /// It runs in the background, in namespaces of its own, until `down`.
+    Cluster(cluster::Options),
     /// Run tests on an emulated machine with cgroup v2
     ///
     /// Most nodes of today have cgroup v2, many build machines do not. Boots Debian's kernel with the host's
@@ -67,6 +72,7 @@ fn main() -> anyhow::Result<()> {
         Task::Test(options) => test::run(&options),
         Task::Guests(options) => guests::run(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Cluster(options) => cluster::run(&options),
         Task::Vm(options) => vm::run(&options),
         Task::VmKeeper(options) => vm::keeper::run(&options),
         Task::Lint => lint::run(),

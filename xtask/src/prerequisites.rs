@@ -71,6 +71,16 @@ const ALL: &[Prerequisite] = &[
     },
 ];
 
+/// What only a cluster needs (`cargo xtask cluster`, and the tests on one), beside Go.
+const CLUSTER: &[Prerequisite] = &[
+    program("etcd-server", "etcd", "keeps what the API server knows"),
+    program(
+        "conntrack",
+        "conntrack",
+        "is called by the proxy of Services",
+    ),
+];
+
 /// What only the emulated machine needs (`cargo xtask vm`).
 const VM: &[Prerequisite] = &[
     program(
@@ -108,6 +118,14 @@ const fn program(
 /// Elsewhere: names every missing thing, what it is for, and the command that would install it.
 pub(crate) fn install() -> anyhow::Result<()> {
     install_all(ALL)
+}
+
+/// Installs what a cluster needs beyond that.
+///
+/// # Errors
+/// As [`install`].
+pub(crate) fn install_for_cluster() -> anyhow::Result<()> {
+    install_all(CLUSTER)
 }
 
 /// Installs what the emulated machine needs beyond that.

@@ -4,21 +4,25 @@ use clap::Args;
 
 use crate::build::{self, SHIM_FOLDER, cargo, shim_manifest, target};
 use crate::steps::{self, Steps};
-use crate::{guests, prerequisites};
+use crate::{cluster, guests, prerequisites};
 
 /// Which tests.
 #[derive(Args, Default)]
 pub(crate) struct Options {
     /// Run only tests whose name contains this
     filter: Option<String>,
+    /// Run the slow tests too: a hundred pods on a cluster
+    #[arg(long)]
+    slow: bool,
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let filter = options.filter.as_deref();
-    let mut steps = Steps::new(5);
+    let mut steps = Steps::new(6 + usize::from(options.slow));
     steps.step("install what is missing", prerequisites::install)?;
     let shim = steps.step("build the shim", build::shim)?;
     steps.step("build the guests", || guests::build(&[]))?;
+    steps.step("build Kubernetes", cluster::prepare)?;
     steps.step("test the shim", || {
         steps::run(
             cargo("test")
@@ -29,12 +33,24 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
                 .args(filter),
         )
     })?;
-    steps.step("test everything else, against a real containerd", || {
-        steps::run(
-            cargo("test")
-                .args(["--workspace", "--locked"])
-                .args(filter)
-                .env(SHIM_FOLDER, shim),
-        )
-    })
+    steps.step(
+        "test everything else, against a real containerd and Kubernetes",
+        || {
+            steps::run(
+                cargo("test")
+                    .args(["--workspace", "--locked"])
+                    .args(filter)
+                    .env(SHIM_FOLDER, &shim),
+            )
+        },
+    )?;
+    if options.slow {
+        steps.step("test a full node", || {
+            let mut test = cargo("test");
+            test.args(["--locked", "--package", "coracle-integration"]);
+            test.args(["--test", "cluster", "--", "--ignored", "--nocapture"]);
+            steps::run(test.env(SHIM_FOLDER, &shim))
+        })?;
+    }
+    Ok(())
 }

@@ -32,6 +32,13 @@ const HELM: Tool = Tool {
 /// The oldest Go that builds all of it.
 const GO: (u32, u32) = (1, 25);
 
+/// What the system's own packages bring.
+const SYSTEM: [(&str, &str); 3] = [
+    ("etcd", "etcd-server"),
+    ("conntrack", "conntrack"),
+    ("iptables", "iptables"),
+];
+
 /// The names that the one program of Kubernetes' own is started by.
 const NAMES: [&str; 6] = [
     "kube-apiserver",
@@ -106,6 +113,11 @@ pub fn helm() -> Result<PathBuf> {
 /// Why no cluster can run on this machine; `None` where it can.
 #[must_use]
 pub fn missing() -> Option<String> {
+    for (program, package) in SYSTEM {
+        if Command::new(program).arg("--version").output().is_err() {
+            return Some(format!("there is no `{program}` (Debian package {package})"));
+        }
+    }
     let wanted = format!("Go {}.{} or newer", GO.0, GO.1);
     let Ok(said) = Command::new("go").args(["env", "GOVERSION"]).output() else {
         return Some(format!(

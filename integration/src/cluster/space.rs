@@ -198,7 +198,8 @@ impl<'c> Space<'c> {
         let mut lines = Vec::new();
         for event in self.list("Event", "").await? {
             if event["involvedObject"]["name"] == name {
-                lines.push(format!("{} {}", event["reason"], event["message"]));
+                let word = |field: &str| event[field].as_str().unwrap_or_default().to_owned();
+                lines.push(format!("{} {}", word("reason"), word("message")));
             }
         }
         Ok(lines.join("\n"))
@@ -234,22 +235,26 @@ impl<'c> Space<'c> {
         kubectl
     }
 
-    /// Waits until a container's log contains `text`, and answers with the whole log.
+    /// Waits until a pod's log contains `text`, and answers with the whole log.
     ///
     /// # Errors
     /// When that takes too long.
     pub async fn says(&self, pod: &str, text: &str) -> Result<String> {
+        self.kubectl_until(&["logs", pod, "--all-containers"], text)
+            .await
+            .with_context(|| format!("pod {pod} does not say {text:?}"))
+    }
+
+    /// Runs kubectl until what it writes contains `text`, and answers with all of it.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub async fn kubectl_until(&self, words: &[&str], text: &str) -> Result<String> {
         let end = Instant::now() + DEADLINE;
         loop {
-            let log = self.kubectl(&["logs", pod, "--all-containers"]).await;
-            match log {
-                Ok(log) if log.contains(text) => return Ok(log),
-                last if Instant::now() > end => {
-                    bail!(
-                        "pod {pod} does not say {text:?}: {last:?}\n{}",
-                        self.events(pod).await?
-                    )
-                }
+            match self.kubectl(words).await {
+                Ok(said) if said.contains(text) => return Ok(said),
+                last if Instant::now() > end => bail!("kubectl says {last:?}"),
                 _ => sleep(PERIOD).await,
             }
         }
