@@ -1,0 +1,1 @@
+//! The programs of device-plugin as pods carry them.
