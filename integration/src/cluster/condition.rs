@@ -4,10 +4,13 @@ use std::fmt;
 
 use serde_json::Value;
 
+/// Whether something holds for an object, or for there being none.
+type Holds = dyn Fn(Option<&Value>) -> bool + Send + Sync;
+
 /// A condition on one object of the API.
 pub struct Condition {
     text: String,
-    holds: Box<dyn Fn(Option<&Value>) -> bool + Send + Sync>,
+    holds: Box<Holds>,
 }
 
 impl Condition {

@@ -115,7 +115,9 @@ pub fn helm() -> Result<PathBuf> {
 pub fn missing() -> Option<String> {
     for (program, package) in SYSTEM {
         if Command::new(program).arg("--version").output().is_err() {
-            return Some(format!("there is no `{program}` (Debian package {package})"));
+            return Some(format!(
+                "there is no `{program}` (Debian package {package})"
+            ));
         }
     }
     let wanted = format!("Go {}.{} or newer", GO.0, GO.1);
