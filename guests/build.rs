@@ -48,6 +48,8 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo"));
     fs::write(out.join("catalogue.rs"), generated(&entries)).expect("OUT_DIR is writable");
     println!("cargo::rustc-env=GUESTS_RUSTC={}", rustc_version());
+    let host = env::var("HOST").expect("set by cargo");
+    println!("cargo::rustc-env=GUESTS_HOST={host}");
 }
 
 fn adapted(programs: &Path) -> Vec<Entry> {

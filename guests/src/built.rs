@@ -22,6 +22,14 @@ pub enum LookupError {
         /// The guest's name.
         name: &'static str,
     },
+    /// The program of another package was not built since its sources changed last.
+    #[error("program `{name}` is not built: run `{built_by}`")]
+    ProgramNotBuilt {
+        /// The program's name.
+        name: &'static str,
+        /// The command that builds it.
+        built_by: &'static str,
+    },
     /// The sources or the cache cannot be read.
     #[error(transparent)]
     Cache(#[from] CacheError),

@@ -14,6 +14,7 @@ mod built;
 mod cache;
 mod command;
 mod fingerprint;
+mod program;
 mod recipe;
 mod toolchain;
 
@@ -23,6 +24,7 @@ pub use build_all::{BuildError, Event, Report, Skipped, build, build_all};
 pub use built::{LookupError, built, find};
 pub use cache::{CacheError, cache_folder};
 pub use command::CommandError;
+pub use program::{Program, Target};
 pub use toolchain::ToolchainError;
 
 /// One guest program.

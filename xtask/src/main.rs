@@ -1,5 +1,6 @@
 //! Developer tasks: `cargo xtask`, one file and one `run` a task.
 
+mod akri;
 mod bench;
 mod build;
 mod cache;
@@ -31,7 +32,7 @@ enum Task {
     /// Installs what is missing, builds the shim and the guests, starts a private containerd in
     /// namespaces of its own, creates a pod through CRI with runtime handler `coracle`, prints the
     /// logs of its containers, and removes everything.
-    Demo,
+    Demo(demo::Options),
     /// Run every test
     ///
     /// Installs what is missing, builds the shim and the guests, and runs the tests of all crates:
@@ -68,7 +69,7 @@ fn main() -> anyhow::Result<()> {
         return Ok(Arguments::command().print_help()?);
     };
     match task {
-        Task::Demo => demo::run(),
+        Task::Demo(options) => demo::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Guests(options) => guests::run(&options),
         Task::Bench(options) => bench::run(&options),

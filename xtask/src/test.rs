@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::build::{self, SHIM_FOLDER, cargo, shim_manifest, target};
 use crate::steps::{self, Steps};
-use crate::{cluster, guests, prerequisites};
+use crate::{akri, cluster, guests, prerequisites};
 
 /// Which tests.
 #[derive(Args, Default)]
@@ -18,10 +18,11 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let filter = options.filter.as_deref();
-    let mut steps = Steps::new(6 + usize::from(options.slow));
+    let mut steps = Steps::new(7 + usize::from(options.slow));
     steps.step("install what is missing", prerequisites::install)?;
     let shim = steps.step("build the shim", build::shim)?;
     steps.step("build the guests", || guests::build(&[]))?;
+    steps.step("build the handlers and the proxy of Akri", akri::build)?;
     steps.step("build Kubernetes", cluster::prepare)?;
     steps.step("test the shim", || {
         steps::run(
