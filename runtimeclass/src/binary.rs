@@ -27,7 +27,9 @@ pub struct Seat {
 #[derive(Debug, thiserror::Error)]
 pub enum SeatError {
     /// No folder can take programs.
-    #[error("no folder for programs: {tried} (read-only, or mounted noexec); name another one with --bin-dir")]
+    #[error(
+        "no folder for programs: {tried} (read-only, or mounted noexec); name another one with --bin-dir"
+    )]
     NoFolder {
         /// The folders that were tried.
         tried: String,
@@ -69,7 +71,10 @@ impl Seat {
                 });
             }
         }
-        let tried: Vec<_> = folders.iter().map(|one| one.display().to_string()).collect();
+        let tried: Vec<_> = folders
+            .iter()
+            .map(|one| one.display().to_string())
+            .collect();
         Err(SeatError::NoFolder {
             tried: tried.join(", "),
         })

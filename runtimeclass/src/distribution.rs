@@ -206,7 +206,11 @@ impl fmt::Display for Distribution {
 }
 
 fn nothing(node: &NodeRoot) -> DistributionError {
-    let looked: Vec<_> = ALL.into_iter().flat_map(|one| one.traces()).copied().collect();
+    let looked: Vec<_> = ALL
+        .into_iter()
+        .flat_map(|one| one.traces())
+        .copied()
+        .collect();
     DistributionError::Nothing {
         root: node.folder().display().to_string(),
         looked: looked.join(", "),

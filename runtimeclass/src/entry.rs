@@ -106,7 +106,10 @@ pub fn alone(schema: Schema, program: Option<&Path>, versioned: bool) -> String 
     };
     let plugin = schema.plugin();
     let path = program.map_or_else(String::new, |program| {
-        format!("runtime_path = {}\n", value(program.to_string_lossy().as_ref()))
+        format!(
+            "runtime_path = {}\n",
+            value(program.to_string_lossy().as_ref())
+        )
     });
     format!(
         "{version}[plugins.\"{plugin}\".containerd.runtimes.{HANDLER}]\n\
@@ -191,7 +194,10 @@ mod tests {
         let (schema, mut document) = Schema::of(text).unwrap();
         set(&mut document, schema, None)?;
         assert!(is_in(&document));
-        assert!(!set(&mut document, schema, None)?, "a second time changes nothing");
+        assert!(
+            !set(&mut document, schema, None)?,
+            "a second time changes nothing"
+        );
         Ok(document.to_string())
     }
 
@@ -199,10 +205,7 @@ mod tests {
     fn comments_and_other_runtimes_stay() {
         let text = "# mine\nversion = 2\n\n[plugins.\"io.containerd.grpc.v1.cri\"] # cri\n  sandbox_image = \"pause:9\"\n";
         let after = edited(text).unwrap();
-        assert_eq!(
-            after,
-            format!("{text}\n{}", alone(Schema::V2, None, false))
-        );
+        assert_eq!(after, format!("{text}\n{}", alone(Schema::V2, None, false)));
     }
 
     #[test]

@@ -182,6 +182,21 @@ pub fn without_entry(
     })
 }
 
+/// The configuration `text` with one more import, which is what a drop-in makes of it.
+///
+/// # Errors
+/// When it cannot be parsed.
+pub fn importing(text: &str, import: &Path) -> Result<String, PlanError> {
+    let (_, mut document) = parsed(import, text)?;
+    let imports = document
+        .entry("imports")
+        .or_insert(toml_edit::value(toml_edit::Array::new()));
+    if let Some(imports) = imports.as_array_mut() {
+        imports.push(import.to_string_lossy().as_ref());
+    }
+    Ok(document.to_string())
+}
+
 /// A containerd that reads `main`, or its built-in configuration where there is no such file.
 fn ordinary(node: &NodeRoot, main: &Path, program: Option<&Path>) -> Result<Plan, PlanError> {
     let Some(text) = text(node, main)? else {
@@ -265,9 +280,7 @@ fn imported_folder(document: &DocumentMut, main: &Path) -> Option<PathBuf> {
 }
 
 fn text(node: &NodeRoot, path: &Path) -> Result<Option<String>, PlanError> {
-    let bytes = node
-        .read(path)
-        .map_err(|source| unreadable(path, source))?;
+    let bytes = node.read(path).map_err(|source| unreadable(path, source))?;
     bytes
         .map(|bytes| {
             String::from_utf8(bytes).map_err(|_invalid| PlanError::NoText {

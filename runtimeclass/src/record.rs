@@ -9,10 +9,8 @@ use crate::node::NodeRoot;
 use crate::plan::Place;
 use crate::transaction::{ChangeError, Transaction};
 
-/// The folder of the record and the backups.
-pub const FOLDER: &str = "/var/lib/coracle/installer";
-
-const FILE: &str = "/var/lib/coracle/installer/record.json";
+/// The record itself.
+pub const FILE: &str = "/var/lib/coracle/installer/record.json";
 
 /// The record. Paths are the node's.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -60,6 +60,20 @@ impl Transaction {
         Ok(true)
     }
 
+    /// Removes the file `path`.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(&mut self, path: &Path) -> Result<(), ChangeError> {
+        let failed = |source| ChangeError {
+            action: "remove",
+            path: path.to_owned(),
+            source,
+        };
+        self.files.push(remembered(path).map_err(failed)?);
+        write::remove(path).map_err(failed)
+    }
+
     /// The folders that were made, the outermost first.
     #[must_use]
     pub fn folders(&self) -> &[PathBuf] {

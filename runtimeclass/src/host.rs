@@ -1,0 +1,289 @@
+//! What is asked of the node's running programs.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::cri::{self, CriError};
+use crate::distribution::Distribution;
+use crate::node::NodeRoot;
+
+/// The hidden subcommand with which this program runs another one below the node's root: without `unsafe`,
+/// only a process that becomes the other program can change its own root.
+pub const IN_NODE: &str = "in-node";
+
+/// How containerd is restarted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Restart {
+    /// systemd where the node runs it, else `terminate`.
+    #[default]
+    Auto,
+    /// `systemctl`, run below the node's root.
+    Systemd,
+    /// `systemctl`, run in the mount namespace of the node's first process; needs its PID namespace.
+    Nsenter,
+    /// SIGTERM to containerd; whoever watches over it starts it again. Needs the node's PID namespace.
+    Terminate,
+    /// Somebody else does it.
+    None,
+}
+
+/// Why a running program did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// A program could not be started.
+    #[error("cannot start {program}")]
+    Start {
+        /// The program.
+        program: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A program failed.
+    #[error("`{command}` ended with {status}: {said}")]
+    Failed {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: String,
+        /// The end of what it wrote.
+        said: String,
+    },
+    /// No unit of the distribution is on the node.
+    #[error("no systemd unit on the node; looked for {units}")]
+    NoUnit {
+        /// The names.
+        units: String,
+    },
+    /// containerd does not run.
+    #[error("no process containerd on the node")]
+    NoProcess,
+    /// A process cannot be signalled.
+    #[error("cannot signal process {pid}")]
+    Signal {
+        /// The process.
+        pid: i32,
+        /// Why.
+        #[source]
+        source: Errno,
+    },
+    /// The node's processes cannot be listed.
+    #[error("cannot list the node's processes")]
+    Processes(#[source] io::Error),
+    /// CRI does not answer.
+    #[error("CRI does not answer")]
+    Cri(#[source] CriError),
+}
+
+/// The node's running programs.
+pub trait Host {
+    /// containerd's opinion of `config`, which is a path of the node: the whole configuration as it would
+    /// run. `None` where there is no containerd program to ask.
+    ///
+    /// # Errors
+    /// When containerd refuses it.
+    fn dump(&self, distribution: Distribution, config: &Path) -> Result<Option<String>, HostError>;
+
+    /// Restarts containerd.
+    ///
+    /// # Errors
+    /// When it cannot be asked to. Whether it came back is another question.
+    fn restart(&self, distribution: Distribution) -> Result<(), HostError>;
+
+    /// The runtime handlers that the running containerd has loaded.
+    ///
+    /// # Errors
+    /// When CRI does not answer, now.
+    fn handlers(&self, socket: &Path) -> Result<Vec<String>, HostError>;
+
+    /// The processes of this runtime's shims.
+    ///
+    /// # Errors
+    /// When processes cannot be listed.
+    fn shims(&self) -> Result<Vec<i32>, HostError>;
+}
+
+/// The node below a root.
+#[derive(Debug)]
+pub struct NodeHost {
+    node: NodeRoot,
+    restart: Restart,
+}
+
+impl NodeHost {
+    /// The programs of `node`.
+    #[must_use]
+    pub fn new(node: NodeRoot, restart: Restart) -> Self {
+        Self { node, restart }
+    }
+
+    /// A command that runs below the node's root.
+    fn command(&self, program: &str) -> Result<Command, HostError> {
+        let mut command = if self.node.folder() == Path::new("/") {
+            Command::new(program)
+        } else {
+            let this = std::env::current_exe().map_err(|source| HostError::Start {
+                program: program.to_owned(),
+                source,
+            })?;
+            let mut command = Command::new(this);
+            command.arg(IN_NODE).arg(self.node.folder()).arg(program);
+            command
+        };
+        command
+            .env_clear()
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
+            // systemctl does nothing, and calls it success, where its root is not that of process 1.
+            .env("SYSTEMD_IGNORE_CHROOT", "1")
+            .stdin(Stdio::null());
+        Ok(command)
+    }
+
+    fn systemctl(&self) -> Result<Command, HostError> {
+        if self.restart == Restart::Nsenter {
+            let mut command = Command::new("nsenter");
+            command.args(["-t", "1", "-m", "--", "systemctl"]);
+            return Ok(command);
+        }
+        self.command("systemctl")
+    }
+
+    /// The unit that is active, or the only one there is.
+    fn unit(&self, distribution: Distribution) -> Result<&'static str, HostError> {
+        const FOLDERS: [&str; 5] = [
+            "/etc/systemd/system",
+            "/run/systemd/system",
+            "/usr/local/lib/systemd/system",
+            "/usr/lib/systemd/system",
+            "/lib/systemd/system",
+        ];
+        let units = distribution.units();
+        let there: Vec<&'static str> = units
+            .iter()
+            .copied()
+            .filter(|unit| {
+                FOLDERS
+                    .iter()
+                    .any(|folder| self.node.has(Path::new(folder).join(unit)))
+            })
+            .collect();
+        if let [one] = there[..] {
+            return Ok(one);
+        }
+        for unit in &there {
+            let mut command = self.systemctl()?;
+            if run(command.args(["is-active", "--quiet", unit])).is_ok() {
+                return Ok(unit);
+            }
+        }
+        Err(HostError::NoUnit {
+            units: units.join(", "),
+        })
+    }
+
+    fn by_systemd(&self, distribution: Distribution) -> Result<(), HostError> {
+        let unit = self.unit(distribution)?;
+        tracing::info!(unit, "restarting by systemd");
+        run(self.systemctl()?.args(["restart", unit])).map(drop)
+    }
+
+    fn terminate(&self) -> Result<(), HostError> {
+        let pids = self.named("containerd")?;
+        let pid = *pids.first().ok_or(HostError::NoProcess)?;
+        tracing::info!(
+            pid,
+            "asking containerd to end; whoever watches over it starts it again"
+        );
+        kill(Pid::from_raw(pid), Signal::SIGTERM)
+            .map_err(|source| HostError::Signal { pid, source })
+    }
+
+    /// The node's processes that were started as a program of this name.
+    fn named(&self, name: &str) -> Result<Vec<i32>, HostError> {
+        let folder = self.node.folder().join("proc");
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(HostError::Processes)?,
+        };
+        let mut pids = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(HostError::Processes)?;
+            let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else {
+                continue;
+            };
+            // A process may end while it is looked at.
+            let Ok(line) = fs::read(entry.path().join("cmdline")) else {
+                continue;
+            };
+            let program = line.split(|byte| *byte == 0).next().unwrap_or_default();
+            let program = PathBuf::from(String::from_utf8_lossy(program).into_owned());
+            if program.file_name().is_some_and(|file| file == name) {
+                pids.push(pid);
+            }
+        }
+        pids.sort_unstable();
+        Ok(pids)
+    }
+}
+
+impl Host for NodeHost {
+    fn dump(&self, distribution: Distribution, config: &Path) -> Result<Option<String>, HostError> {
+        let programs = distribution.programs();
+        let Some(program) = programs.iter().find(|program| self.node.has(program)) else {
+            return Ok(None);
+        };
+        let mut command = self.command(program)?;
+        let output = run(command.arg("--config").arg(config).args(["config", "dump"]))?;
+        Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))
+    }
+
+    fn restart(&self, distribution: Distribution) -> Result<(), HostError> {
+        if distribution.units().is_empty() {
+            return Ok(());
+        }
+        match self.restart {
+            Restart::None => Ok(()),
+            Restart::Terminate => self.terminate(),
+            Restart::Auto if !self.node.has("/run/systemd/system") => self.terminate(),
+            Restart::Auto | Restart::Systemd | Restart::Nsenter => self.by_systemd(distribution),
+        }
+    }
+
+    fn handlers(&self, socket: &Path) -> Result<Vec<String>, HostError> {
+        cri::handlers(&self.node, socket).map_err(HostError::Cri)
+    }
+
+    fn shims(&self) -> Result<Vec<i32>, HostError> {
+        self.named(crate::binary::SHIM)
+    }
+}
+
+fn run(command: &mut Command) -> Result<Output, HostError> {
+    let output = command.output().map_err(|source| HostError::Start {
+        program: command.get_program().to_string_lossy().into_owned(),
+        source,
+    })?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    let words: Vec<_> = command
+        .get_args()
+        .map(|word| word.to_string_lossy())
+        .collect();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<_> = said.lines().rev().take(3).collect();
+    Err(HostError::Failed {
+        command: words.join(" "),
+        status: output.status.to_string(),
+        said: last.into_iter().rev().collect::<Vec<_>>().join("; "),
+    })
+}
