@@ -9,12 +9,13 @@
 //! [`mod@write`] write at all.
 
 pub mod binary;
+pub mod cluster;
 pub mod cri;
 pub mod distribution;
 pub mod entry;
 pub mod host;
 pub mod installer;
-pub mod label;
+
 pub mod node;
 pub mod plan;
 pub mod record;

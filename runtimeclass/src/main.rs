@@ -62,6 +62,29 @@ enum Task {
         #[arg(long, env = "CHECK_EVERY", default_value = "300", value_parser = seconds)]
         check_every: Duration,
     },
+    /// Uninstall, then stay until SIGTERM; what the DaemonSet runs while it is withdrawn
+    Remove {
+        #[command(flatten)]
+        node: NodeOptions,
+        /// Even while pods of this runtime run
+        #[arg(long)]
+        force: bool,
+    },
+    /// Make a DaemonSet `remove` the runtime from every node, and wait until it is gone
+    Withdraw {
+        /// Namespace of the DaemonSet
+        #[arg(long)]
+        namespace: String,
+        /// Name of the DaemonSet
+        #[arg(long)]
+        daemonset: String,
+        /// Even while pods of this runtime run
+        #[arg(long)]
+        force: bool,
+        /// Seconds that it may take
+        #[arg(long, default_value = "600", value_parser = seconds)]
+        timeout: Duration,
+    },
     #[command(name = coracle_node_installer::host::IN_NODE, hide = true)]
     InNode {
         root: PathBuf,
@@ -153,6 +176,13 @@ fn main() -> Result<()> {
             shim,
             check_every,
         } => run::stay(&node, &shim, check_every),
+        Task::Remove { node, force } => run::remove(&node, force),
+        Task::Withdraw {
+            namespace,
+            daemonset,
+            force,
+            timeout,
+        } => run::withdraw(&namespace, &daemonset, force, timeout),
         Task::InNode {
             root,
             program,

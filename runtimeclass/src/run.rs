@@ -1,13 +1,19 @@
-//! What the subcommands do that change a node.
+//! What the subcommands do that change a node or a cluster.
 
-use std::time::Duration;
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use coracle_node_installer::cluster::{Cluster, Standing};
 use coracle_node_installer::installer::Outcome;
-use coracle_node_installer::label;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::SignalFd;
 
 use crate::{NodeOptions, ShimOptions};
+
+/// How often nodes are counted that still have the runtime.
+const COUNT_EVERY: Duration = Duration::from_secs(2);
 
 /// Installs, and labels the node where it has a name.
 pub(crate) fn install(node: &NodeOptions, shim: &ShimOptions) -> Result<Outcome> {
@@ -23,50 +29,95 @@ pub(crate) fn install(node: &NodeOptions, shim: &ShimOptions) -> Result<Outcome>
             "installed"
         );
     }
-    if let Some(name) = &node.node_name {
-        label::set(name, true)?;
-    }
+    label(node, Standing::Ready)?;
     Ok(outcome)
 }
 
-/// Removes the label first, so that no more pods come, and then the runtime.
+/// Sees to it that no more pods come, and then removes the runtime.
 pub(crate) fn uninstall(node: &NodeOptions, force: bool) -> Result<()> {
-    if let Some(name) = &node.node_name {
-        label::set(name, false)?;
-    }
+    label(node, Standing::Leaving)?;
     let host = node.host();
     if node.installer(&host).uninstall(force)? {
         tracing::info!("uninstalled");
     } else {
         tracing::info!("nothing was installed");
     }
-    Ok(())
+    label(node, Standing::Gone)
 }
 
 /// Installs, and again after every `every`: a node's own upgrade may have replaced the configuration.
 pub(crate) fn stay(node: &NodeOptions, shim: &ShimOptions, every: Duration) -> Result<()> {
-    let mut ends = SigSet::empty();
-    ends.add(Signal::SIGTERM);
-    ends.add(Signal::SIGINT);
-    ends.thread_block()?;
+    let end = End::awaited()?;
     install(node, shim)?;
+    while !end.comes_within(every)? {
+        install(node, shim)?;
+    }
+    tracing::info!("asked to end; the runtime stays installed");
+    Ok(())
+}
+
+/// Uninstalls, and stays: a DaemonSet would start a program again that ends.
+pub(crate) fn remove(node: &NodeOptions, force: bool) -> Result<()> {
+    let end = End::awaited()?;
+    uninstall(node, force)?;
+    while !end.comes_within(Duration::from_secs(3600))? {}
+    Ok(())
+}
+
+/// Makes the pods of a DaemonSet uninstall, and waits until no node has the runtime.
+pub(crate) fn withdraw(
+    namespace: &str,
+    daemonset: &str,
+    force: bool,
+    timeout: Duration,
+) -> Result<()> {
+    let cluster = Cluster::of_this_pod()?;
+    let arguments: &[&str] = if force {
+        &["remove", "--force"]
+    } else {
+        &["remove"]
+    };
+    cluster.rearrange(namespace, daemonset, arguments)?;
+    let deadline = Instant::now() + timeout;
     loop {
-        if ended_within(&ends, every)? {
-            tracing::info!("asked to end; the runtime stays installed");
+        let left = cluster.labelled()?;
+        if left.is_empty() {
+            tracing::info!("no node has the runtime any more");
             return Ok(());
         }
-        install(node, shim)?;
+        if Instant::now() >= deadline {
+            bail!(
+                "still installed on {}; the DaemonSet's logs there say why",
+                left.join(", ")
+            );
+        }
+        std::thread::sleep(COUNT_EVERY);
     }
 }
 
-/// Waits for one of `signals`, and says whether it came in time.
-fn ended_within(signals: &SigSet, time: Duration) -> Result<bool> {
-    let file = nix::sys::signalfd::SignalFd::new(signals)?;
-    let milliseconds = i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
-    let mut polled = [nix::poll::PollFd::new(
-        std::os::fd::AsFd::as_fd(&file),
-        nix::poll::PollFlags::POLLIN,
-    )];
-    let timeout = nix::poll::PollTimeout::try_from(milliseconds)?;
-    Ok(nix::poll::poll(&mut polled, timeout)? > 0)
+fn label(node: &NodeOptions, standing: Standing) -> Result<()> {
+    if let Some(name) = &node.node_name {
+        Cluster::of_this_pod()?.label(name, standing)?;
+    }
+    Ok(())
+}
+
+/// The signals that end a program, held back while a node is being changed.
+struct End(SignalFd);
+
+impl End {
+    fn awaited() -> Result<Self> {
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGTERM);
+        signals.add(Signal::SIGINT);
+        signals.thread_block()?;
+        Ok(Self(SignalFd::new(&signals)?))
+    }
+
+    /// Waits for one of them, and says whether it came in time.
+    fn comes_within(&self, time: Duration) -> Result<bool> {
+        let milliseconds = i32::try_from(time.as_millis()).unwrap_or(i32::MAX);
+        let mut polled = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        Ok(poll(&mut polled, PollTimeout::try_from(milliseconds)?)? > 0)
+    }
 }
