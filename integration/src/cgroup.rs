@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::patience::patient;
+
 /// How long a killed process may take to leave its cgroup.
 const EMPTY_BY: Duration = Duration::from_secs(10);
 
@@ -42,7 +44,7 @@ pub fn create(path: &str) -> io::Result<()> {
 /// # Errors
 /// When a cgroup still has processes after ten seconds, or cannot be removed for another reason.
 pub fn remove(parent: &str) -> io::Result<()> {
-    let deadline = Instant::now() + EMPTY_BY;
+    let deadline = Instant::now() + patient(EMPTY_BY);
     for cgroup in below(parent)? {
         loop {
             match fs::remove_dir(&cgroup) {

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cgroup;
 use crate::node::Node;
+use crate::patience::patient;
 use crate::processes;
 
 /// How often the node is looked at.
@@ -92,14 +93,14 @@ impl Node {
     /// # Errors
     /// When something is still there after `deadline`.
     pub async fn nothing_is_left(&self, deadline: Duration) -> Result<()> {
-        let end = Instant::now() + deadline;
+        let end = Instant::now() + patient(deadline);
         loop {
             let leftovers = self.leftovers().await?;
             if leftovers.is_empty() {
                 return Ok(());
             }
             if Instant::now() > end {
-                bail!("left over after {deadline:?}: {leftovers}");
+                bail!("left over after {:?}: {leftovers}", patient(deadline));
             }
             sleep(PERIOD).await;
         }

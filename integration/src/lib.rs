@@ -21,6 +21,7 @@ pub mod leftovers;
 pub mod logs;
 pub mod native;
 pub mod node;
+pub mod patience;
 pub mod pod;
 pub mod processes;
 pub mod task;

@@ -3,6 +3,7 @@
 pub mod process;
 
 mod config;
+mod driver;
 mod init;
 mod keeper;
 mod layout;
@@ -11,6 +12,7 @@ mod services;
 mod sweep;
 
 pub use config::PAUSE_IMAGE;
+pub use driver::Driver;
 pub use layout::Layout;
 pub use network::Answer;
 pub use services::SHIM_DIR;
@@ -35,6 +37,7 @@ use tonic::transport::Channel;
 use crate::containerd::Containerd;
 use crate::executor::executor;
 use crate::image::Image;
+use crate::patience::{self, patient};
 use crate::{logs, native, processes};
 
 /// The environment variable with the path of the program `coracle-node`, where it does not stand beside the
@@ -74,7 +77,16 @@ impl Node {
     /// When the program `coracle-node` or containerd is missing, or containerd does not answer in time; the
     /// error shows the end of its log.
     pub async fn start() -> Result<Self> {
-        let layout = Layout::unique();
+        Self::start_with(Driver::default()).await
+    }
+
+    /// Starts a node of its own for the caller, whose cgroups `driver` makes.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub async fn start_with(driver: Driver) -> Result<Self> {
+        patience::check()?;
+        let layout = Layout::unique(driver);
         executor()?.spawn(Self::started(layout)).await?
     }
 
@@ -192,7 +204,7 @@ impl Node {
     pub async fn restart_containerd(&self) -> Result<()> {
         let before = self.containerd_pid().ok();
         self.ask(services::START, "containerd")?;
-        let deadline = Instant::now() + READY_BY;
+        let deadline = Instant::now() + patient(READY_BY);
         loop {
             let now = self.containerd_pid().ok();
             if now.is_some() && now != before && self.answers().await {
@@ -244,7 +256,7 @@ impl Node {
     async fn answers(&self) -> bool {
         let mut namespaces = self.tasks.client().namespaces();
         let asked = namespaces.list(ListNamespacesRequest::default());
-        matches!(timeout(CONNECT_BY, asked).await, Ok(Ok(_)))
+        matches!(timeout(patient(CONNECT_BY), asked).await, Ok(Ok(_)))
     }
 
     /// Runs `work` in the node's network namespace, where the pods' addresses can be reached.
@@ -276,7 +288,7 @@ impl Node {
     /// # Errors
     /// When nobody does in time.
     pub async fn listens(&self, address: SocketAddr) -> Result<()> {
-        let deadline = Instant::now() + READY_BY;
+        let deadline = Instant::now() + patient(READY_BY);
         while let Err(error) =
             self.enter_network(|| TcpStream::connect_timeout(&address, CONNECT_BY))?
         {
@@ -307,9 +319,9 @@ impl Drop for Node {
 
 /// Waits until containerd answers, and says which snapshotter it uses.
 async fn connect(layout: &Layout) -> Result<(Channel, String)> {
-    let deadline = Instant::now() + READY_BY;
+    let deadline = Instant::now() + patient(READY_BY);
     loop {
-        let last = match timeout(CONNECT_BY, attempt(layout)).await {
+        let last = match timeout(patient(CONNECT_BY), attempt(layout)).await {
             Ok(Ok(ready)) => return Ok(ready),
             Ok(Err(error)) => error,
             Err(elapsed) => elapsed.into(),

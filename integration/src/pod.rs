@@ -19,6 +19,7 @@ use k8s_cri::v1::{
 
 use crate::image::Image;
 use crate::node::Node;
+use crate::patience::patient;
 use crate::task::require_shim;
 
 /// How long anything may take unless a test says otherwise.
@@ -135,7 +136,7 @@ impl Node {
             runtime: RUNC.to_owned(),
             containers: Vec::new(),
             annotations: HashMap::new(),
-            deadline: DEADLINE,
+            deadline: patient(DEADLINE),
         }
     }
 }
@@ -206,7 +207,7 @@ impl<'n> Description<'n> {
             }),
             annotations: self.annotations,
             linux: Some(LinuxPodSandboxConfig {
-                cgroup_parent: format!("{}/{}", self.node.layout().cgroup_parent(), self.name),
+                cgroup_parent: self.node.layout().pod_cgroup(&self.name),
                 security_context: Some(LinuxSandboxSecurityContext {
                     namespace_options: Some(kubelets_namespaces()),
                     ..LinuxSandboxSecurityContext::default()

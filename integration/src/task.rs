@@ -1,6 +1,7 @@
 //! Containers by containerd's task API, written as sentences.
 
 mod handle;
+mod options;
 mod spec;
 mod stdio;
 
@@ -23,6 +24,7 @@ use containerd_client::services::v1::{
 use crate::executor::executor;
 use crate::image::Image;
 use crate::node::{Node, SHIM_DIR};
+use crate::patience::patient;
 use stdio::Stdio;
 
 /// How long anything may take unless a test says otherwise.
@@ -107,7 +109,7 @@ impl Node {
             mounts: Vec::new(),
             annotations: HashMap::new(),
             stdin: None,
-            deadline: DEADLINE,
+            deadline: patient(DEADLINE),
         }
     }
 }
@@ -267,6 +269,7 @@ impl<'n> Container<'n> {
             stdin: task.stdio.stdin_path(),
             stdout: task.stdio.stdout_path(),
             stderr: task.stdio.stderr_path(),
+            options: options::of(&self.runtime, self.node.layout().driver()),
             ..CreateTaskRequest::default()
         };
         task.create(create).await?;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use coracle_integration::node::{Layout, sweep};
+use coracle_integration::patience::patient;
 use coracle_integration::pod::{Pod, PodContainer};
 use coracle_integration::task::{Signal, State};
 use coracle_integration::{Node, cgroup, native, processes};
@@ -204,7 +205,7 @@ impl Traces {
     }
 
     async fn are_gone(layout: &Layout) -> Result<()> {
-        let deadline = Instant::now() + SOON;
+        let deadline = Instant::now() + patient(SOON);
         loop {
             let traces = Self::of(layout)?;
             if traces.is_empty() {

@@ -57,13 +57,14 @@ enum Init {
 }
 
 /// What is run where nothing else is asked for: every way that leads to a cgroup, and one guest of each world.
-const SELECTION: [&str; 6] = [
+const SELECTION: [&str; 7] = [
     "native",
     "pods",
     "node::nothing_is_left",
     "wasm::guests::hello_p2",
     "wasm::lifecycle",
     "wasm::pods::a_wasm_and_a_native_container_share_a_pod",
+    "systemd",
 ];
 
 /// How much longer the harness waits in there: the processor is emulated.
@@ -124,7 +125,7 @@ fn work(options: &Options) -> anyhow::Result<String> {
     let arguments: Vec<String> = skipped
         .flat_map(|part| ["--skip".to_owned(), part.clone()])
         .collect();
-    work::tests(&wanted, &executables, &arguments)
+    work::tests(&wanted, &executables, &arguments, options.init)
 }
 
 fn boot(options: &Options, shim: &Path, work: &str) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::Result;
 use serde_json::json;
 
+use super::driver::Driver;
 use super::layout::Layout;
 
 /// The name of the image that CRI makes sandboxes of; the harness imports it when the node starts.
@@ -50,6 +51,7 @@ fn containerd(layout: &Layout, snapshotter: &str) -> String {
     let state = layout.state();
     let socket = layout.socket();
     let cni = layout.cni();
+    let drivers = drivers(layout.driver());
     format!(
         r#"version = 2
 root = {root:?}
@@ -87,6 +89,19 @@ runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.coracle]
 runtime_type = "io.containerd.coracle.v1"
 pod_annotations = ["coracle.dev/*"]
-"#
+{drivers}"#
     )
+}
+
+/// containerd 1.6 knows the options of runc alone; to another shim it can name a file, and the shim reads none.
+fn drivers(driver: Driver) -> &'static str {
+    match driver {
+        Driver::Cgroupfs => "",
+        Driver::Systemd => {
+            r#"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+SystemdCgroup = true
+"#
+        }
+    }
 }

@@ -13,15 +13,18 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
 
 use super::config;
+use super::driver::Driver;
 use super::layout::Layout;
 use super::network;
 use super::services::{self, Requests, Services};
 use super::sweep::Lock;
+use crate::processes;
 
 /// The program that every node runs.
 const CONTAINERD: &str = "containerd";
@@ -42,7 +45,11 @@ pub(super) fn run(layout: &Layout) -> Result<()> {
     for folder in layout.folders() {
         fs::create_dir_all(folder)?;
     }
-    make_namespaces(&layout.kubelet())?;
+    if layout.driver() == Driver::Systemd {
+        // Without a PID namespace this is what orphans of the node are handed to.
+        prctl::set_child_subreaper(true).context("adopt orphans")?;
+    }
+    make_namespaces(layout)?;
     let snapshotter = if overlay_works(&layout.temporary()) {
         "overlayfs"
     } else {
@@ -51,14 +58,18 @@ pub(super) fn run(layout: &Layout) -> Result<()> {
     fs::write(layout.snapshotter(), snapshotter)?;
     config::write(layout, snapshotter)?;
     services::describe(layout, CONTAINERD, &containerd(layout))?;
-    tend(layout)
+    let tended = tend(layout);
+    if layout.driver() == Driver::Systemd {
+        end_descendants()?;
+    }
+    tended
 }
 
 /// The mounts that shims and CNI plugins make outside the node's folder land on file systems that end with
 /// the node: shim sockets and network namespaces in `/run`, CNI results in `/var/lib`, a kubelet's links to
 /// logs in `/var/log`. What a kubelet keeps is a folder of the node's own: its path cannot be configured,
 /// and volumes may grow large.
-fn make_namespaces(kubelet: &Path) -> Result<()> {
+fn make_namespaces(layout: &Layout) -> Result<()> {
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET)
         .context("make a mount and a network namespace")?;
     let none = None::<&str>;
@@ -66,6 +77,12 @@ fn make_namespaces(kubelet: &Path) -> Result<()> {
         .context("make / private")?;
     let harmless = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("proc"), "/proc", Some("proc"), harmless, none).context("mount /proc")?;
+    let hosts_run = layout.temporary().join("run");
+    let with_systemd = layout.driver() == Driver::Systemd;
+    if with_systemd {
+        fs::create_dir_all(&hosts_run)?;
+        bind(Path::new("/run"), &hosts_run)?;
+    }
     for folder in ["/run", "/var/lib", "/var/log"] {
         mount(
             Some("tmpfs"),
@@ -76,11 +93,25 @@ fn make_namespaces(kubelet: &Path) -> Result<()> {
         )
         .with_context(|| format!("mount {folder}"))?;
     }
+    if with_systemd {
+        // Where runtimes look for D-Bus, and for signs that systemd runs at all.
+        for name in ["dbus", "systemd"] {
+            let place = Path::new("/run").join(name);
+            fs::create_dir(&place)?;
+            bind(&hosts_run.join(name), &place)?;
+        }
+        umount2(&hosts_run, MntFlags::MNT_DETACH).context("let go of the host's /run")?;
+    }
     fs::create_dir(KUBELET)?;
-    mount(Some(kubelet), KUBELET, none, MsFlags::MS_BIND, none)
-        .context("bind the kubelet's folder")?;
+    bind(&layout.kubelet(), Path::new(KUBELET))?;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SHARED, none).context("make / shared")?;
     network::loopback_up().context("bring the loopback device up")
+}
+
+fn bind(source: &Path, target: &Path) -> Result<()> {
+    let none = None::<&str>;
+    mount(Some(source), target, none, MsFlags::MS_BIND, none)
+        .with_context(|| format!("bind {} to {}", source.display(), target.display()))
 }
 
 fn containerd(layout: &Layout) -> Vec<String> {
@@ -120,6 +151,27 @@ fn tend(layout: &Layout) -> Result<()> {
             };
             for line in lines {
                 services.answer(&line)?;
+            }
+        }
+    }
+}
+
+/// Does what the end of a PID namespace does, where there is none.
+fn end_descendants() -> Result<()> {
+    let own = Pid::this();
+    loop {
+        for process in processes::in_namespace_of(own)? {
+            if process.pid != own {
+                match kill(process.pid, Signal::SIGKILL) {
+                    Err(Errno::ESRCH) => {}
+                    killed => killed?,
+                }
+            }
+        }
+        match waitid(Id::All, WaitPidFlag::WEXITED) {
+            Err(Errno::ECHILD) => return Ok(()),
+            ended => {
+                ended?;
             }
         }
     }

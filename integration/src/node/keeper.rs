@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 use nix::sched::{CloneFlags, unshare};
 
+use super::driver::Driver;
 use super::layout::Layout;
 use super::sweep::{self, Lock};
 
@@ -39,7 +40,9 @@ pub(super) fn run(layout: &Layout) -> Result<()> {
 /// The parent-death signal is tied to the thread that spawned, so this has to stay on the main thread.
 fn first_process(layout: &Layout) -> Result<()> {
     let log = File::create(layout.keeper_log()).context("create the keeper's log")?;
-    unshare(CloneFlags::CLONE_NEWPID).context("make a PID namespace; this needs root")?;
+    if layout.driver() == Driver::Cgroupfs {
+        unshare(CloneFlags::CLONE_NEWPID).context("make a PID namespace; this needs root")?;
+    }
     let mut child = Command::new(std::env::current_exe()?)
         .arg(super::process::FIRST_PROCESS)
         .arg(layout.folder())

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::driver::Driver;
+
 /// The folder below the system's temporary folder where all nodes of this machine stand.
 const NODES: &str = "coracle-nodes";
 
@@ -22,7 +24,7 @@ impl Layout {
 
     /// A layout with a name that no other node of this machine has.
     #[must_use]
-    pub fn unique() -> Self {
+    pub fn unique(driver: Driver) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let nanos = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -30,7 +32,7 @@ impl Layout {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         // Socket paths end at 108 bytes, so the name stays short.
         let name = format!("{:x}-{count}-{:x}", std::process::id(), nanos >> 10);
-        Self::at(Self::nodes().join(name))
+        Self::at(Self::nodes().join(driver.mark(&name)))
     }
 
     /// The folder that holds all nodes of this machine.
@@ -62,7 +64,25 @@ impl Layout {
     /// The parent, in every hierarchy, of all cgroups that belong to the node.
     #[must_use]
     pub fn cgroup_parent(&self) -> String {
-        format!("/coracle-test-{}", self.name())
+        self.driver().parent(&self.name())
+    }
+
+    /// The cgroup of the pod called `pod`.
+    #[must_use]
+    pub fn pod_cgroup(&self, pod: &str) -> String {
+        self.driver().pod(&self.name(), pod)
+    }
+
+    /// The cgroup of a container without a pod, as its OCI spec names it.
+    #[must_use]
+    pub fn container_cgroup(&self, container: &str) -> String {
+        self.driver().container(&self.name(), container)
+    }
+
+    /// Who makes the cgroups.
+    #[must_use]
+    pub fn driver(&self) -> Driver {
+        Driver::of(&self.name())
     }
 
     /// containerd's socket.

@@ -37,6 +37,7 @@ pub fn sweep() -> Result<Vec<String>> {
 
 /// Removes what `layout` names. The caller holds the lock; the node's processes are dead or dying.
 pub(super) fn remove(layout: &Layout) -> Result<()> {
+    layout.driver().end(&layout.name())?;
     cgroup::remove(&layout.cgroup_parent())?;
     for gone in [
         remove_folder(layout.folder()),

@@ -24,6 +24,7 @@ use crate::executor::finish;
 use crate::image::Image;
 use crate::logs;
 use crate::node::Node;
+use crate::patience::patient;
 use crate::processes::{self, Process};
 use crate::task::Output;
 
@@ -126,7 +127,7 @@ impl<'n> Pod<'n> {
             containerd.push(image).await?;
         }
         let mut images = ImageServiceClient::new(containerd.client().channel());
-        let deadline = Instant::now() + IMAGE_SEEN_BY;
+        let deadline = Instant::now() + patient(IMAGE_SEEN_BY);
         loop {
             let request = ImageStatusRequest {
                 image: Some(ImageSpec {

@@ -17,7 +17,8 @@ use tonic::Code;
 use super::stdio::{Output, Stdio};
 use crate::executor::{executor, finish};
 use crate::logs;
-use crate::node::Node;
+use crate::node::{Driver, Node};
+use crate::patience::patient;
 
 /// How a container ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +81,10 @@ impl<'n> Task<'n> {
     /// # Errors
     /// When no process of the node has that id in the node's PID namespace.
     pub fn pid(&self) -> Result<Pid> {
+        if self.node.layout().driver() == Driver::Systemd {
+            // Such a node has no PID namespace.
+            return Ok(Pid::from_raw(i32::try_from(self.pid)?));
+        }
         crate::processes::in_namespace_of(self.node.first_process())?
             .into_iter()
             .find(|process| process.inner_pid == self.pid)
@@ -302,7 +307,7 @@ impl<'n> Task<'n> {
             Err(_elapsed) => anyhow!("{} did not {what} within {:?}", self.id, self.deadline)
                 .context(logs::kept(self.node.layout())),
         };
-        let state = match timeout(Duration::from_secs(5), self.state()).await {
+        let state = match timeout(patient(Duration::from_secs(5)), self.state()).await {
             Ok(Ok(state)) => state.as_str_name().to_owned(),
             Ok(Err(error)) => format!("{error:#}"),
             Err(_elapsed) => "no answer".to_owned(),

@@ -54,11 +54,7 @@ pub(super) fn spec(container: &Container<'_>, image: &Image) -> Result<Any> {
         .linux(
             LinuxBuilder::default()
                 .namespaces(namespaces()?)
-                .cgroups_path(format!(
-                    "{}/{}",
-                    container.node.layout().cgroup_parent(),
-                    container.id
-                ))
+                .cgroups_path(container.node.layout().container_cgroup(&container.id))
                 .masked_paths(get_default_maskedpaths())
                 .readonly_paths(get_default_readonly_paths())
                 .build()?,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+use super::Init;
 use crate::build;
 
 /// Tests of one executable.
@@ -14,6 +15,9 @@ pub(super) struct Selection {
     filters: Vec<String>,
     whole: bool,
 }
+
+/// The tests that are ignored everywhere but on this machine with systemd.
+const SYSTEMD: &str = "systemd";
 
 /// The wanted tests of each executable, from words such as `native` and `wasm::guests::hello`.
 pub(super) fn select(words: &[String]) -> BTreeMap<String, Selection> {
@@ -46,6 +50,7 @@ pub(super) fn tests(
     wanted: &BTreeMap<String, Selection>,
     executables: &BTreeMap<String, PathBuf>,
     arguments: &[String],
+    init: Init,
 ) -> anyhow::Result<String> {
     let mut script = format!(
         "cd {}\nfailed=0\n",
@@ -60,6 +65,9 @@ pub(super) fn tests(
             words.extend(selection.filters.iter().map(|filter| quoted(filter)));
         }
         words.extend(arguments.iter().map(|argument| quoted(argument)));
+        if name == SYSTEMD && init == Init::Systemd {
+            words.push("--ignored".to_owned());
+        }
         script += &format!(
             "echo 'coracle-vm: runs {name}'\n{} || failed=1\n",
             words.join(" ")
@@ -110,6 +118,7 @@ mod tests {
             &wanted,
             &executables,
             &["--skip".to_owned(), "js".to_owned()],
+            Init::Plain,
         )
         .unwrap();
         assert!(

@@ -1,0 +1,104 @@
+//! Nodes whose cgroups systemd makes, as on most real ones. For `cargo xtask vm`: it needs systemd and cgroup v2.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use coracle_integration::image::Form;
+use coracle_integration::node::Driver;
+use coracle_integration::pod::{CORACLE, PodContainer, RUNC};
+use coracle_integration::task::{Runtime, Signal, Task};
+use coracle_integration::{Image, Node, native, processes};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// The guest that says `ready` and sleeps.
+fn sleeper() -> Result<Image> {
+    let wasm = std::fs::read(coracle_guests::built("sleep")?)?;
+    Image::of_wasm("coracle.test/sleep:1", Form::File, "sleep.wasm", &wasm)
+}
+
+/// Kills a container that runs, after a look at its cgroup, which has to be a scope in the node's slice.
+async fn is_in_a_scope(node: &Node, task: Task<'_>) -> Result<()> {
+    let found: Vec<String> = processes::in_namespace_of(node.first_process())?
+        .into_iter()
+        .map(|process| process.cgroups)
+        .collect();
+    let parent = node.layout().cgroup_parent();
+    let expected = format!("0::{parent}/coracle-{}.scope\n", task.id());
+    assert!(found.contains(&expected), "no {expected} in {found:#?}");
+    task.kill(Signal::SIGKILL).await?;
+    assert_eq!(task.finish().await?.code, 137);
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs systemd and cgroup v2: cargo xtask vm"]
+async fn a_native_container_gets_a_scope() -> Result<()> {
+    let node = Node::start_with(Driver::Systemd).await?;
+    let task = node
+        .container("sleeper")
+        .image(&native::busybox()?)
+        .command(["sleep", "1000"])
+        .start()
+        .await?;
+    is_in_a_scope(&node, task).await?;
+    node.nothing_is_left(SOON).await
+}
+
+#[tokio::test]
+#[ignore = "needs systemd and cgroup v2: cargo xtask vm"]
+async fn a_wasm_container_gets_a_scope() -> Result<()> {
+    let node = Node::start_with(Driver::Systemd).await?;
+    let task = node
+        .container("guest")
+        .image(&sleeper()?)
+        .runtime(Runtime::Coracle)
+        .start()
+        .await?;
+    task.says("ready\n").await?;
+    is_in_a_scope(&node, task).await?;
+    node.nothing_is_left(SOON).await
+}
+
+#[tokio::test]
+#[ignore = "needs systemd and cgroup v2: cargo xtask vm"]
+async fn a_native_pod_gets_a_slice() -> Result<()> {
+    let busybox = native::busybox()?;
+    let sleeper =
+        PodContainer::new("sleeper", &busybox).command(["sh", "-c", "echo ready; sleep 1000"]);
+    gets_a_slice(RUNC, sleeper).await
+}
+
+#[tokio::test]
+#[ignore = "needs systemd and cgroup v2: cargo xtask vm"]
+async fn a_wasm_pod_gets_a_slice() -> Result<()> {
+    gets_a_slice(CORACLE, PodContainer::new("sleeper", &sleeper()?)).await
+}
+
+/// A pod under `handler`: its sandbox and its container have scopes in its slice, and nothing remains of them.
+async fn gets_a_slice(handler: &str, container: PodContainer) -> Result<()> {
+    let node = Node::start_with(Driver::Systemd).await?;
+    let pod = node
+        .pod("sliced")
+        .runtime(handler)
+        .container(container)
+        .start()
+        .await?;
+    pod.says("sleeper", "ready\n").await?;
+    let mut scopes: Vec<String> = pod
+        .processes()?
+        .into_iter()
+        .map(|process| process.cgroups)
+        .filter(|cgroup| cgroup.contains(".slice/cri-containerd-") && cgroup.ends_with(".scope\n"))
+        .collect();
+    scopes.sort();
+    scopes.dedup();
+    assert_eq!(
+        scopes.len(),
+        2,
+        "sandbox and container: {scopes:?} of {:#?}",
+        pod.processes()?
+    );
+    pod.remove().await?;
+    node.nothing_is_left(SOON).await
+}
