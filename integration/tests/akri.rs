@@ -26,7 +26,10 @@ async fn a_device_is_found_goes_comes_back_and_its_details_change() -> Result<()
     let plugin = Plugin::start(Node::shared().await?).await?;
     explained(&plugin, async {
         let registered = plugin.agent()?.registered(1, WITHIN).await?;
-        assert_eq!((registered.name.as_str(), registered.shared), ("debugEcho", true));
+        assert_eq!(
+            (registered.name.as_str(), registered.shared),
+            ("debugEcho", true)
+        );
         let foo0 = plugin.apply("descriptions: [\"foo0\"]")?;
         let view = foo0.devices(FOO0, WITHIN).await?;
         assert_eq!(instance_hash(&view.devices[0].id, None), "8120fe");
@@ -66,7 +69,10 @@ async fn an_agent_that_restarts_gets_two_configurations_again() -> Result<()> {
 async fn survives(names: &[&str]) -> Result<()> {
     let mut plugin = Plugin::start(Node::shared().await?).await?;
     let foo0 = plugin.apply("descriptions: [\"foo0\"]")?;
-    explained(&plugin, async { Ok(drop(foo0.devices(FOO0, WITHIN).await?)) }).await?;
+    explained(&plugin, async {
+        Ok(drop(foo0.devices(FOO0, WITHIN).await?))
+    })
+    .await?;
     plugin.kill(names).await?;
     plugin.offline()?;
     for name in names {
@@ -75,7 +81,9 @@ async fn survives(names: &[&str]) -> Result<()> {
     explained(&plugin, async {
         // The list from before the kill does not count: a handler that lives says that the device is gone.
         foo0.until("an empty list", WITHIN, |view| {
-            view.lists.last().is_some_and(|list| list.devices.is_empty())
+            view.lists
+                .last()
+                .is_some_and(|list| list.devices.is_empty())
         })
         .await?;
         plugin.online()?;

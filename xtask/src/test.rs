@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::build::{self, SHIM_FOLDER, cargo, shim_manifest, target};
 use crate::steps::{self, Steps};
-use crate::{akri, cluster, guests, prerequisites};
+use crate::{akri, cluster, guests, prerequisites, vm};
 
 /// Which tests.
 #[derive(Args, Default)]
@@ -18,7 +18,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let filter = options.filter.as_deref();
-    let mut steps = Steps::new(7 + usize::from(options.slow));
+    let mut steps = Steps::new(8 + usize::from(options.slow));
     steps.step("install what is missing", prerequisites::install)?;
     let shim = steps.step("build the shim", build::shim)?;
     steps.step("build the guests", || guests::build(&[]))?;
@@ -53,5 +53,5 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             steps::run(test.env(SHIM_FOLDER, &shim))
         })?;
     }
-    Ok(())
+    steps.step("on a cgroup v2 machine", || vm::test(&shim, filter))
 }
