@@ -8,17 +8,21 @@ use crate::steps;
 
 /// Builds the handlers in wasm, the broker and the static proxy, where the cache does not have them.
 pub(crate) fn build() -> anyhow::Result<()> {
-    steps::run(&mut program("akri-programs"))
+    steps::run(&mut program(
+        "coracle-akri-programs",
+        "coracle-akri-programs",
+    ))
 }
 
 /// Shows a device come, go and come back.
 pub(crate) fn demo(shim: &Path) -> anyhow::Result<()> {
-    steps::run(program("akri-demo").env(SHIM_FOLDER, shim))
+    steps::run(program("coracle-akri-harness", "akri-demo").env(SHIM_FOLDER, shim))
 }
 
-fn program(name: &str) -> Command {
+fn program(package: &str, binary: &str) -> Command {
     let mut command = cargo("run");
-    let package = ["--quiet", "--locked", "--package", "coracle-akri-harness"];
-    command.args(package).args(["--bin", name]);
+    command
+        .args(["--quiet", "--locked", "--package", package])
+        .args(["--bin", binary]);
     command
 }

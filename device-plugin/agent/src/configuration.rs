@@ -57,7 +57,10 @@ impl View {
     /// The ids of the devices that are there now.
     #[must_use]
     pub fn ids(&self) -> Vec<&str> {
-        self.devices.iter().map(|device| device.id.as_str()).collect()
+        self.devices
+            .iter()
+            .map(|device| device.id.as_str())
+            .collect()
     }
 }
 

@@ -20,7 +20,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Error)]
 pub enum ConnectError {
     /// The endpoint is no socket and no URL.
-    #[error("{endpoint:?} is neither a socket's absolute path nor a URL such as http://10.0.0.1:10000")]
+    #[error(
+        "{endpoint:?} is neither a socket's absolute path nor a URL such as http://10.0.0.1:10000"
+    )]
     Endpoint {
         /// What was given.
         endpoint: String,

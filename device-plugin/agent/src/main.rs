@@ -22,7 +22,12 @@ use coracle_akri_agent::{Handler, instance_hash};
 ///   conformance --directory /tmp/akri --details 'descriptions: [foo0]' \
 ///       --other-details 'descriptions: [foo1]' --invalid-details 'descriptions: 1'
 #[derive(Parser)]
-#[command(version, name = "conformance", max_term_width = 100, verbatim_doc_comment)]
+#[command(
+    version,
+    name = "conformance",
+    max_term_width = 100,
+    verbatim_doc_comment
+)]
 struct Options {
     /// Where the handler is: a socket's path, or a URL such as http://10.0.0.1:10000
     #[arg(long, required_unless_present = "directory")]
@@ -104,13 +109,20 @@ async fn instances(endpoint: &str, settings: &Settings) -> anyhow::Result<()> {
     let Ok(handler) = Handler::connect(endpoint).await else {
         return Ok(());
     };
-    let Ok(mut open) = handler.discover(&settings.details, &settings.properties).await else {
+    let Ok(mut open) = handler
+        .discover(&settings.details, &settings.properties)
+        .await
+    else {
         return Ok(());
     };
     let devices = open.next_within(settings.within).await.ok().flatten();
     for device in devices.unwrap_or_default() {
         let hash = instance_hash(&device.id, None);
-        writeln!(io::stdout(), "shared device {:?}: <configuration>-{hash}", device.id)?;
+        writeln!(
+            io::stdout(),
+            "shared device {:?}: <configuration>-{hash}",
+            device.id
+        )?;
     }
     Ok(())
 }

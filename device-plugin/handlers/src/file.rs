@@ -125,9 +125,15 @@ mod tests {
     #[test]
     fn a_file_that_is_missing_or_wrong_is_a_failure_and_not_an_empty_list() {
         let missing = found(CAMERAS, "file: nosuch.yaml").unwrap_err();
-        assert!(missing.starts_with("failed: cannot read nosuch.yaml"), "{missing}");
+        assert!(
+            missing.starts_with("failed: cannot read nosuch.yaml"),
+            "{missing}"
+        );
         let wrong = found("device: []", "file: cameras.yaml").unwrap_err();
-        assert!(wrong.starts_with("failed: cameras.yaml is no inventory"), "{wrong}");
+        assert!(
+            wrong.starts_with("failed: cameras.yaml is no inventory"),
+            "{wrong}"
+        );
     }
 
     #[test]

@@ -40,7 +40,9 @@ fn begin<H: Handler>(handler: H, options: &Options) -> Result<Session<H>, String
     let layout = Layout::new(&options.exchange);
     let session = Session::open(handler, layout, &start).map_err(|error| match error {
         error if error.is_not_found() => {
-            format!("{error}: is it mounted? --exchange names the folder that is shared with the proxy")
+            format!(
+                "{error}: is it mounted? --exchange names the folder that is shared with the proxy"
+            )
         }
         error => error.to_string(),
     })?;

@@ -1,8 +1,7 @@
-//! The programs of `device-plugin` as pods carry them: what builds them, their images, and a pod of handler and proxy
-//! with the mock Agent beside it.
+//! A pod of handler and proxy with the mock Agent beside it, for tests and the demo.
 
+mod images;
 mod plugin;
-mod programs;
 
+pub use images::{handler_image, proxy_image};
 pub use plugin::{HANDLER, PROXY, Plugin};
-pub use programs::{PROGRAMS, handler_image, program, proxy_image};

@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::programs::{handler_image, proxy_image};
+use crate::images::{handler_image, proxy_image};
 
 /// The container of the handler.
 pub const HANDLER: &str = "handler";
@@ -169,7 +169,12 @@ impl<'n> Plugin<'n> {
     /// # Errors
     /// When there is no such container.
     pub async fn memory(&self, name: &str) -> Result<Memory> {
-        memory(self.processes(name).await?.iter().map(|process| process.pid))
+        memory(
+            self.processes(name)
+                .await?
+                .iter()
+                .map(|process| process.pid),
+        )
     }
 
     /// Kills all processes of containers with signal 9, all before any of them is noticed to have ended.

@@ -118,7 +118,12 @@ impl Board {
         match state.asker.answer(id, entry.generation) {
             Ok(Some(answer)) => {
                 let changed = set(&entry.outcome, answer.outcome);
-                debug!(request = id, serial = answer.serial, changed, "handler answered");
+                debug!(
+                    request = id,
+                    serial = answer.serial,
+                    changed,
+                    "handler answered"
+                );
             }
             Ok(None) => {}
             Err(failure) => {

@@ -42,9 +42,7 @@ impl DiscoveryHandler for Discovery {
     /// first answer is waited for here.
     async fn discover(&self, request: Request<DiscoverRequest>) -> Result<Response<Items>, Status> {
         let question = Question::from(request.into_inner());
-        let asked = self
-            .board
-            .ask(&question, |folder| self.watcher.add(folder));
+        let asked = self.board.ask(&question, |folder| self.watcher.add(folder));
         let mut outcomes = asked.map_err(|failure| {
             warn!(%failure, "handler cannot be asked");
             Status::unavailable(failure.to_string())
@@ -70,10 +68,7 @@ impl Discovery {
                 Err(Status::unavailable(status))
             }
             Ok(Err(_closed)) => Err(Status::unavailable("the request was withdrawn")),
-            Ok(Ok(outcome)) => outcome
-                .as_ref()
-                .map_or_else(no_answer, response)
-                .map(drop),
+            Ok(Ok(outcome)) => outcome.as_ref().map_or_else(no_answer, response).map(drop),
         }
     }
 

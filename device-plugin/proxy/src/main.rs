@@ -4,11 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Parser;
 use coracle_akri_proxy::{Endpoint, Settings, run};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Stands between an Akri discovery handler in wasm and the Akri Agent
 ///
@@ -22,7 +21,7 @@ use tracing_subscriber::EnvFilter;
 ///
 /// Every option can be given as the environment variable in brackets.
 #[derive(Parser)]
-#[command(version, max_term_width = 100, verbatim_doc_comment)]
+#[command(version, verbatim_doc_comment)]
 struct Options {
     /// Name of the handler: what Configurations give as `spec.discoveryHandler.name`
     #[arg(long, env = "DISCOVERY_HANDLER_NAME")]
@@ -70,8 +69,8 @@ struct Options {
     #[arg(long, env = "STATUS_ADDRESS")]
     status_address: Option<SocketAddr>,
     /// What is logged: error, warn, info, debug or trace
-    #[arg(long, env = "LOG", default_value = "info")]
-    log: String,
+    #[arg(long, env = "LOG", default_value_t = LevelFilter::INFO)]
+    log: LevelFilter,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -105,10 +104,8 @@ impl From<Options> for Settings {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let filter = EnvFilter::try_new(&options.log)
-        .with_context(|| format!("--log {:?} is not understood", options.log))?;
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(options.log)
         .with_target(false)
         .with_ansi(false)
         .with_writer(std::io::stderr)

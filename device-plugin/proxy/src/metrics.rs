@@ -38,15 +38,60 @@ impl Metrics {
         let truth = |value: &AtomicBool| u64::from(value.load(Ordering::Relaxed));
         let mut text = String::new();
         for (name, kind, help, value) in [
-            ("registrations_total", "counter", "Registrations with the Agent.", number(&self.registrations)),
-            ("registration_failures_total", "counter", "Registrations that failed.", number(&self.registration_failures)),
-            ("registered", "gauge", "1 when the last registration succeeded.", truth(&self.registered)),
-            ("handler_alive", "gauge", "1 when the handler shows signs of life.", truth(&self.handler_alive)),
-            ("handler_starts_total", "counter", "Starts of the handler.", number(&self.handler_starts)),
-            ("streams", "gauge", "Open Discover streams.", number(&self.streams)),
-            ("requests", "gauge", "Distinct questions that the handler is asked.", number(&self.requests)),
-            ("responses_total", "counter", "Device lists sent to the Agent.", number(&self.responses)),
-            ("unreadable_answers_total", "counter", "Answers that were no message of the protocol.", number(&self.unreadable)),
+            (
+                "registrations_total",
+                "counter",
+                "Registrations with the Agent.",
+                number(&self.registrations),
+            ),
+            (
+                "registration_failures_total",
+                "counter",
+                "Registrations that failed.",
+                number(&self.registration_failures),
+            ),
+            (
+                "registered",
+                "gauge",
+                "1 when the last registration succeeded.",
+                truth(&self.registered),
+            ),
+            (
+                "handler_alive",
+                "gauge",
+                "1 when the handler shows signs of life.",
+                truth(&self.handler_alive),
+            ),
+            (
+                "handler_starts_total",
+                "counter",
+                "Starts of the handler.",
+                number(&self.handler_starts),
+            ),
+            (
+                "streams",
+                "gauge",
+                "Open Discover streams.",
+                number(&self.streams),
+            ),
+            (
+                "requests",
+                "gauge",
+                "Distinct questions that the handler is asked.",
+                number(&self.requests),
+            ),
+            (
+                "responses_total",
+                "counter",
+                "Device lists sent to the Agent.",
+                number(&self.responses),
+            ),
+            (
+                "unreadable_answers_total",
+                "counter",
+                "Answers that were no message of the protocol.",
+                number(&self.unreadable),
+            ),
         ] {
             let name = format!("coracle_akri_{name}");
             // A string takes all that is written.

@@ -67,11 +67,17 @@ async fn register(settings: &Settings, metrics: &Metrics, reborn: &Notify) {
             Ok(()) => {
                 metrics.registrations.fetch_add(1, Ordering::Relaxed);
                 metrics.registered.store(true, Ordering::Relaxed);
-                info!(name = settings.name, endpoint = settings.endpoint.address(), "registered");
+                info!(
+                    name = settings.name,
+                    endpoint = settings.endpoint.address(),
+                    "registered"
+                );
                 return;
             }
             Err(failure) => {
-                metrics.registration_failures.fetch_add(1, Ordering::Relaxed);
+                metrics
+                    .registration_failures
+                    .fetch_add(1, Ordering::Relaxed);
                 metrics.registered.store(false, Ordering::Relaxed);
                 let cause = std::error::Error::source(&failure).map(ToString::to_string);
                 warn!(%failure, cause, again_in = ?settings.register_every, "not registered");

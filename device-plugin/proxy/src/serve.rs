@@ -61,7 +61,12 @@ pub enum ServeError {
 pub async fn run(settings: Settings, end: impl Future<Output = ()>) -> Result<(), ServeError> {
     let metrics = Arc::new(Metrics::default());
     let layout = Layout::new(&settings.exchange);
-    let board = Board::open(layout.clone(), metrics.clone(), settings.silence, settings.linger);
+    let board = Board::open(
+        layout.clone(),
+        metrics.clone(),
+        settings.silence,
+        settings.linger,
+    );
     let board = Arc::new(board.map_err(ServeError::Exchange)?);
     let (watcher, notices) = Watcher::new(&layout).map_err(ServeError::Watch)?;
     let dropped = Arc::new(Notify::new());

@@ -40,7 +40,8 @@ pub(crate) async fn serve(address: SocketAddr, metrics: Arc<Metrics>) -> io::Res
 }
 
 async fn connection(stream: TokioIo<tokio::net::TcpStream>, metrics: Arc<Metrics>) {
-    let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&request, &metrics))));
+    let service =
+        service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&request, &metrics))));
     let served = hyper::server::conn::http1::Builder::new()
         .keep_alive(false)
         .serve_connection(stream, service)

@@ -40,7 +40,11 @@ pub(super) async fn all(
         }
         Err(failure) => return report.note("a stream begins with a list", Err(failure), say),
     };
-    report.note("every device is well formed", well_formed(&begun.devices), say);
+    report.note(
+        "every device is well formed",
+        well_formed(&begun.devices),
+        say,
+    );
     let checked = same_list(settings, &handler, &begun.devices).await;
     report.note("a second stream gets the full list at once", checked, say);
     let checked = many(settings, &handler, &begun.devices).await;
@@ -50,7 +54,11 @@ pub(super) async fn all(
     match &settings.other_details {
         Some(other) => {
             let checked = other_answered(settings, &handler, other, &mut begun).await;
-            report.note("a second Configuration changes nothing for the first", checked, say);
+            report.note(
+                "a second Configuration changes nothing for the first",
+                checked,
+                say,
+            );
         }
         None => report.skip(
             "a second Configuration changes nothing for the first",
@@ -61,7 +69,11 @@ pub(super) async fn all(
     match &settings.invalid_details {
         Some(invalid) => {
             let checked = refused(settings, &handler, invalid).await;
-            report.note("invalid details are refused as InvalidArgument", checked, say);
+            report.note(
+                "invalid details are refused as InvalidArgument",
+                checked,
+                say,
+            );
         }
         None => report.skip(
             "invalid details are refused as InvalidArgument",
@@ -73,7 +85,11 @@ pub(super) async fn all(
     report.note("nothing is sent while nothing changes", checked, say);
     drop(begun.open);
     let checked = same_list(settings, &handler, &begun.devices).await;
-    report.note("a stream after one that was dropped gets the list", checked, say);
+    report.note(
+        "a stream after one that was dropped gets the list",
+        checked,
+        say,
+    );
 }
 
 fn well_formed(devices: &[Device]) -> Result<(), Failure> {
@@ -91,17 +107,23 @@ fn well_formed(devices: &[Device]) -> Result<(), Failure> {
             return wrong(format!("two devices have the id {id:?}"));
         }
         if let Some(name) = device.properties.keys().find(|name| !is_variable(name)) {
-            return wrong(format!("property {name:?} of {id:?} cannot name an environment variable"));
+            return wrong(format!(
+                "property {name:?} of {id:?} cannot name an environment variable"
+            ));
         }
         for mount in &device.mounts {
             if !mount.container_path.starts_with('/') || !mount.host_path.starts_with('/') {
-                return wrong(format!("{mount:?} of {id:?} has a path that is not absolute"));
+                return wrong(format!(
+                    "{mount:?} of {id:?} has a path that is not absolute"
+                ));
             }
         }
         for spec in &device.device_specs {
             let known = |letter| "rwm".contains(letter);
             if spec.permissions.is_empty() || !spec.permissions.chars().all(known) {
-                return wrong(format!("{spec:?} of {id:?} has permissions that are not of r, w, m"));
+                return wrong(format!(
+                    "{spec:?} of {id:?} has permissions that are not of r, w, m"
+                ));
             }
         }
     }

@@ -46,7 +46,11 @@ pub(super) async fn checks(
         Ok(()) => registered(directory).await.map(drop),
         Err(failure) => Err(failure),
     };
-    report.note("the handler registers again with an Agent that restarts", again, say);
+    report.note(
+        "the handler registers again with an Agent that restarts",
+        again,
+        say,
+    );
     Some(registration.endpoint)
 }
 

@@ -45,12 +45,7 @@ impl Report {
         self.add(Check { name, outcome }, say);
     }
 
-    pub(super) fn skip(
-        &mut self,
-        name: &'static str,
-        needs: &str,
-        say: &mut impl FnMut(&Check),
-    ) {
+    pub(super) fn skip(&mut self, name: &'static str, needs: &str, say: &mut impl FnMut(&Check)) {
         let outcome = Outcome::Skipped(needs.to_owned());
         self.add(Check { name, outcome }, say);
     }

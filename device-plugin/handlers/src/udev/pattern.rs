@@ -2,7 +2,8 @@
 
 /// Whether `text` fits `pattern`, in which `*` stands for any text and `?` for any one character.
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut place) = (0, 0);
     // Where the last `*` stands, and how far into the text it reaches so far.
     let mut star: Option<(usize, usize)> = None;

@@ -59,11 +59,23 @@ fn a_device_has_its_path_its_node_and_its_permissions() {
 
 #[test]
 fn subsystem_attributes_and_properties_all_filter() {
-    let both = ["/devices/pci0/video4linux/video0", "/devices/pci0/video4linux/video1"];
+    let both = [
+        "/devices/pci0/video4linux/video0",
+        "/devices/pci0/video4linux/video1",
+    ];
     assert_eq!(ids("subsystem: video4linux"), both);
-    assert_eq!(ids("{subsystem: video4linux, attributes: {name: 'HD *'}}"), both[..1]);
-    assert_eq!(ids("{subsystem: video4linux, properties: {DEVNAME: '*1'}}"), both[1..]);
-    assert_eq!(ids("{subsystem: video4linux, attributes: {nosuch: '*'}}"), [""; 0]);
+    assert_eq!(
+        ids("{subsystem: video4linux, attributes: {name: 'HD *'}}"),
+        both[..1]
+    );
+    assert_eq!(
+        ids("{subsystem: video4linux, properties: {DEVNAME: '*1'}}"),
+        both[1..]
+    );
+    assert_eq!(
+        ids("{subsystem: video4linux, attributes: {nosuch: '*'}}"),
+        [""; 0]
+    );
     assert_eq!(ids("subsystem: nosuch"), [""; 0]);
 }
 
@@ -83,6 +95,8 @@ fn what_cannot_be_in_sysfs_is_invalid() {
 #[test]
 fn a_sysfs_that_is_not_mounted_is_a_failure() {
     let handler = Udev::new("/nosuch/sys".as_ref());
-    let query = handler.query("subsystem: block", &Properties::new()).unwrap();
+    let query = handler
+        .query("subsystem: block", &Properties::new())
+        .unwrap();
     assert!(handler.devices(&query).is_err());
 }

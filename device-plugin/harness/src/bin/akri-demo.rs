@@ -61,9 +61,15 @@ async fn demo(rounds: usize) -> Result<()> {
         ))?;
     }
     let gone = took(&configuration, plugin.offline()?, &[]).await?;
-    say(&format!("offline: no device, {} ms later", gone.as_millis()))?;
+    say(&format!(
+        "offline: no device, {} ms later",
+        gone.as_millis()
+    ))?;
     let back = took(&configuration, plugin.online()?, FOO0).await?;
-    say(&format!("online:  device \"foo0\", {} ms later", back.as_millis()))?;
+    say(&format!(
+        "online:  device \"foo0\", {} ms later",
+        back.as_millis()
+    ))?;
     let spread = measure(&plugin, &configuration, rounds).await?;
     say(&spread)?;
     say(&weight(&plugin).await?)?;

@@ -79,14 +79,22 @@ fn story(stop_at: usize) -> usize {
     answer(1);
     answer(2);
     for id in ["a", "b"] {
-        let read = act(|| asker.answer(id, first).or_else(|_stopped| free(&fuse, id, first)));
+        let read = act(|| {
+            asker
+                .answer(id, first)
+                .or_else(|_stopped| free(&fuse, id, first))
+        });
         assert_eq!(read.unwrap().outcome, found(&request(id, first), 2));
     }
     // A withdrawal that is stopped is finished by the asker that comes next.
     drop(asker.withdraw("a", first));
     let (asker, second) = ask(&["b", "a"]);
     answer(3);
-    let a = act(|| asker.answer("a", second).or_else(|_stopped| free(&fuse, "a", second)));
+    let a = act(|| {
+        asker
+            .answer("a", second)
+            .or_else(|_stopped| free(&fuse, "a", second))
+    });
     assert_eq!(a.unwrap().outcome, found(&request("a", second), 3));
     finish(&fuse);
     fuse.steps.load(Ordering::Relaxed)

@@ -77,7 +77,10 @@ impl Role for Proxy {
             Some(life) => life,
             None => {
                 let start = next().to_string();
-                (Asker::open(files.clone(), layout(), &start)?, BTreeMap::new())
+                (
+                    Asker::open(files.clone(), layout(), &start)?,
+                    BTreeMap::new(),
+                )
             }
         };
         let wanted = world.lock().unwrap().wanted;
@@ -203,7 +206,9 @@ fn settle(model: &Model, world: &World) {
     let asker = Asker::open(disk.clone(), layout(), "last").unwrap();
     let mut handler = Answerer::open(disk.clone(), layout(), "last").unwrap();
     let wanted = IDS.into_iter().zip(world.wanted);
-    let wanted: Vec<&str> = wanted.filter_map(|(id, wanted)| wanted.then_some(id)).collect();
+    let wanted: Vec<&str> = wanted
+        .filter_map(|(id, wanted)| wanted.then_some(id))
+        .collect();
     for id in &wanted {
         asker.ask(id, &request(id, u64::MAX)).unwrap();
     }

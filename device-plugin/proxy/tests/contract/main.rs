@@ -104,12 +104,21 @@ async fn defect_07_mounts_and_device_specs_arrive() -> Result {
           deviceSpecs: [{containerPath: /dev/c, hostPath: /dev/h, permissions: rwm}]}]",
     )
     .await?;
-    let view = stage.apply("file: list.yaml").devices(&["a"], WITHIN).await?;
+    let view = stage
+        .apply("file: list.yaml")
+        .devices(&["a"], WITHIN)
+        .await?;
     let device = &view.devices[0];
     let (mount, spec) = (&device.mounts[0], &device.device_specs[0]);
-    assert_eq!((mount.container_path.as_str(), mount.host_path.as_str()), ("/c", "/h"));
+    assert_eq!(
+        (mount.container_path.as_str(), mount.host_path.as_str()),
+        ("/c", "/h")
+    );
     assert!(mount.read_only);
-    assert_eq!((spec.container_path.as_str(), spec.host_path.as_str()), ("/dev/c", "/dev/h"));
+    assert_eq!(
+        (spec.container_path.as_str(), spec.host_path.as_str()),
+        ("/dev/c", "/dev/h")
+    );
     assert_eq!(spec.permissions, "rwm");
     assert_eq!(device.properties["P"], "v");
     Ok(())
@@ -122,8 +131,13 @@ async fn defect_08_a_request_goes_with_its_configuration() -> Result {
     foo0.devices(&["foo0"], WITHIN).await?;
     assert_eq!(stage.requests()?.len(), 1);
     drop(foo0);
-    stage.until("no request", |stage| Ok(stage.requests()?.is_empty())).await?;
-    assert_eq!(std::fs::read_dir(stage.exchange().join("removed"))?.count(), 0);
+    stage
+        .until("no request", |stage| Ok(stage.requests()?.is_empty()))
+        .await?;
+    assert_eq!(
+        std::fs::read_dir(stage.exchange().join("removed"))?.count(),
+        0
+    );
     Ok(())
 }
 
@@ -137,12 +151,23 @@ async fn defect_09_details_and_properties_reach_the_handler_unread() -> Result {
         ("empty".to_owned(), Some(Vec::new())),
         ("absent".to_owned(), None),
     ]);
-    let _asked = stage.agent().apply("debugEcho", details, properties.clone());
-    stage.until("a request", |stage| Ok(!stage.requests()?.is_empty())).await?;
-    let request = stage.requests()?.remove(0);
+    let _asked = stage
+        .agent()
+        .apply("debugEcho", details, properties.clone());
+    // The handler refuses it, so it does not stay.
+    let seen = std::cell::RefCell::new(None);
+    stage
+        .until("a request", |stage| {
+            *seen.borrow_mut() = stage.requests()?.pop();
+            Ok(seen.borrow().is_some())
+        })
+        .await?;
+    let request = seen.take().ok_or("no request")?;
     assert_eq!(request.details, details);
     let arrived = request.properties.into_iter();
-    let arrived: BTreeMap<_, _> = arrived.map(|(name, value)| (name, value.map(|v| v.0))).collect();
+    let arrived: BTreeMap<_, _> = arrived
+        .map(|(name, value)| (name, value.map(|v| v.0)))
+        .collect();
     assert_eq!(arrived, properties);
     Ok(())
 }
@@ -185,9 +210,15 @@ async fn defect_11_a_change_arrives_within_a_second_and_a_half() -> Result {
 async fn invalid_details_are_refused_before_a_stream_begins() -> Result {
     let stage = Stage::new().await?;
     let invalid = stage.apply("descriptions: 1");
-    let view = invalid.until("an end", WITHIN, |view| !view.ends.is_empty()).await?;
+    let view = invalid
+        .until("an end", WITHIN, |view| !view.ends.is_empty())
+        .await?;
     assert_eq!((view.ends[0].0, view.streams), (Code::InvalidArgument, 0));
-    assert!(view.ends[0].1.contains("descriptions"), "{}", view.ends[0].1);
+    assert!(
+        view.ends[0].1.contains("descriptions"),
+        "{}",
+        view.ends[0].1
+    );
     Ok(())
 }
 
@@ -197,7 +228,9 @@ async fn a_failure_of_the_handler_is_no_empty_list() -> Result {
     let list = stage.apply("file: list.yaml");
     list.devices(&["a"], WITHIN).await?;
     std::fs::remove_file(stage.inventory())?;
-    let view = list.until("an end", WITHIN, |view| !view.ends.is_empty()).await?;
+    let view = list
+        .until("an end", WITHIN, |view| !view.ends.is_empty())
+        .await?;
     assert_eq!(view.ends[0].0, Code::Unavailable);
     assert_eq!(view.lists.len(), 1);
     Ok(())
@@ -208,7 +241,9 @@ async fn a_slow_reader_gets_the_newest_list_and_delays_nobody() -> Result {
     let stage = Stage::new().await?;
     let endpoint = stage.agent().registered(1, WITHIN).await?.endpoint;
     let handler = Handler::connect(&endpoint).await?;
-    let mut slow = handler.discover("descriptions: [foo0]", &BTreeMap::new()).await?;
+    let mut slow = handler
+        .discover("descriptions: [foo0]", &BTreeMap::new())
+        .await?;
     let foo0 = stage.foo0();
     for _ in 0..5 {
         foo0.devices(FOO0, WITHIN).await?;
@@ -230,7 +265,11 @@ async fn the_network_serves_where_the_pod_has_an_address() -> Result {
     let stage = Stage::on_network().await?;
     let registered = stage.agent().registered(1, WITHIN).await?;
     assert_eq!(registered.endpoint_type(), EndpointType::Network);
-    assert!(registered.endpoint.starts_with("http://127.0.0.1:"), "{}", registered.endpoint);
+    assert!(
+        registered.endpoint.starts_with("http://127.0.0.1:"),
+        "{}",
+        registered.endpoint
+    );
     stage.foo0().devices(FOO0, WITHIN).await?;
     Ok(())
 }
@@ -261,13 +300,15 @@ async fn a_proxy_that_is_killed_comes_back_with_the_devices() -> Result {
     let mut stage = Stage::new().await?;
     let foo0 = stage.foo0();
     foo0.devices(FOO0, WITHIN).await?;
-    stage.kill_proxy();
-    foo0.until("an end", WITHIN, |view| !view.ends.is_empty()).await?;
+    stage.kill_proxy().await?;
+    foo0.until("an end", WITHIN, |view| !view.ends.is_empty())
+        .await?;
     // Its socket is still there.
     assert!(stage.socket().exists());
     stage.offline()?;
     stage.restart_proxy().await?;
-    foo0.until("a second list", WITHIN, |view| view.lists.len() > 1).await?;
+    foo0.until("a second list", WITHIN, |view| view.lists.len() > 1)
+        .await?;
     foo0.devices(NONE, WITHIN).await?;
     Ok(())
 }
@@ -291,7 +332,9 @@ async fn a_handler_that_stays_away_ends_its_streams_and_comes_back_with_devices(
     let foo0 = stage.foo0();
     foo0.devices(FOO0, WITHIN).await?;
     stage.stop_handler();
-    let view = foo0.until("an end", WITHIN, |view| !view.ends.is_empty()).await?;
+    let view = foo0
+        .until("an end", WITHIN, |view| !view.ends.is_empty())
+        .await?;
     assert_eq!(view.ends[0].0, Code::Unavailable);
     stage.restart_handler();
     foo0.devices(FOO0, WITHIN).await?;
@@ -305,7 +348,8 @@ async fn a_proxy_that_is_told_to_end_ends_its_streams_and_removes_its_socket() -
     foo0.devices(FOO0, WITHIN).await?;
     stage.end_proxy().await?;
     assert!(!stage.socket().exists());
-    foo0.until("an end", WITHIN, |view| !view.ends.is_empty()).await?;
+    foo0.until("an end", WITHIN, |view| !view.ends.is_empty())
+        .await?;
     Ok(())
 }
 
@@ -315,7 +359,11 @@ async fn health_and_metrics_say_what_is_so() -> Result {
     stage.foo0().devices(FOO0, WITHIN).await?;
     assert!(stage.get("/readyz").await?.starts_with("HTTP/1.1 200"));
     let metrics = stage.get("/metrics").await?;
-    for line in ["coracle_akri_registered 1", "coracle_akri_handler_alive 1", "coracle_akri_registrations_total 1"] {
+    for line in [
+        "coracle_akri_registered 1",
+        "coracle_akri_handler_alive 1",
+        "coracle_akri_registrations_total 1",
+    ] {
         assert!(metrics.contains(line), "no {line} in {metrics}");
     }
     Ok(())

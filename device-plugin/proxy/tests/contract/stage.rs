@@ -166,9 +166,14 @@ impl Stage {
         Ok(Instant::now())
     }
 
+    /// The names of the requests; none where nothing was asked yet.
     pub(crate) fn ids(&self) -> Result<Vec<String>> {
-        let requests = fs::read_dir(Layout::new(&self.exchange()).requests())?;
-        let names = requests.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        let folder = Layout::new(&self.exchange()).requests();
+        let names = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            listed => listed?,
+        };
+        let names = names.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
         names.collect()
     }
 
@@ -176,7 +181,9 @@ impl Stage {
         let layout = Layout::new(&self.exchange());
         let texts = self.ids()?.into_iter();
         let texts = texts.filter_map(|id| fs::read(layout.request(&id)).ok());
-        texts.map(|text| Ok(serde_json::from_slice(&text)?)).collect()
+        texts
+            .map(|text| Ok(serde_json::from_slice(&text)?))
+            .collect()
     }
 
     pub(crate) fn put_answer(&self, text: &str) -> Result {
@@ -214,10 +221,9 @@ impl Stage {
     }
 
     pub(crate) async fn restart_proxy(&mut self) -> Result {
-        self.kill_proxy();
+        self.kill_proxy().await?;
         let (sender, receiver) = oneshot::channel();
         let settings = self.settings.clone();
-        // A thread of its own, as in the program: what it blocks is the proxy's own time.
         let proxy = tokio::spawn(async move {
             let ended = run(settings, async move { drop(receiver.await) }).await;
             ended.expect("the proxy ends well");
@@ -226,18 +232,19 @@ impl Stage {
         Ok(())
     }
 
-    /// As a kill: nothing is tidied up that the kernel does not tidy up.
-    pub(crate) fn kill_proxy(&mut self) {
-        if let Some((proxy, end)) = self.proxy.take() {
-            let socket = self.socket();
-            let stays = fs::hard_link(&socket, socket.with_extension("kept")).is_ok();
-            proxy.abort();
-            drop(end);
-            if stays {
-                thread::sleep(Duration::from_millis(50));
-                drop(fs::rename(socket.with_extension("kept"), &socket));
-            }
+    /// As a kill: nothing is tidied up that the kernel does not tidy up, so the socket's file stays.
+    pub(crate) async fn kill_proxy(&mut self) -> Result {
+        let Some((proxy, _end)) = self.proxy.take() else {
+            return Ok(());
+        };
+        let (socket, kept) = (self.socket(), self.socket().with_extension("kept"));
+        let is_kept = fs::hard_link(&socket, &kept).is_ok();
+        proxy.abort();
+        assert!(proxy.await.is_err(), "the proxy had ended by itself");
+        if is_kept {
+            fs::rename(kept, socket)?;
         }
+        Ok(())
     }
 
     pub(crate) async fn end_proxy(&mut self) -> Result {
@@ -284,7 +291,9 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        self.kill_proxy();
+        if let Some((proxy, _end)) = &self.proxy {
+            proxy.abort();
+        }
         if let Some((_, stop)) = &self.handler {
             stop.store(true, Ordering::Relaxed);
         }

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::time::Instant;
 
 use anyhow::Result;
-use coracle_akri_harness::PROGRAMS;
+use coracle_akri_programs::PROGRAMS;
 
 fn main() -> Result<()> {
     let mut out = io::stdout();

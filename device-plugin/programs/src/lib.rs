@@ -1,13 +1,12 @@
-//! The programs, where they are built and kept, and their images.
+//! The programs of `device-plugin` that go into images: the handlers and the broker in wasm, and the proxy for this
+//! machine; what builds them, and where the built files are.
 
 use std::fs;
 
 use anyhow::{Context as _, Result};
 use coracle_guests::{Program, Target};
-use coracle_integration::Image;
-use coracle_integration::image::{Form, Rootfs};
 
-const BUILT_BY: &str = "cargo run --package coracle-akri-harness --bin akri-programs";
+const BUILT_BY: &str = "cargo run --package coracle-akri-programs";
 
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -62,28 +61,4 @@ pub fn program(name: &str) -> Result<Vec<u8>> {
     let program = program.with_context(|| format!("no program is called {name}"))?;
     let path = program.built()?;
     fs::read(&path).with_context(|| format!("read {}", path.display()))
-}
-
-/// The image of a handler, or of the broker: one layer, the module itself.
-///
-/// # Errors
-/// When the program is not built.
-pub fn handler_image(name: &str) -> Result<Image> {
-    Image::of_wasm(
-        &format!("coracle.test/{name}:1"),
-        Form::ContentLayer,
-        &format!("{name}.wasm"),
-        &program(name)?,
-    )
-}
-
-/// The image of the proxy: one program, which needs nothing else.
-///
-/// # Errors
-/// When the program is not built.
-pub fn proxy_image() -> Result<Image> {
-    Rootfs::new("coracle.test/akri_proxy:1")
-        .file("coracle-akri-proxy", 0o755, program("akri_proxy")?)
-        .entrypoint(["/coracle-akri-proxy"])
-        .build()
 }
