@@ -150,7 +150,7 @@ impl NodeHost {
 
     fn systemctl(&self) -> Result<Command, HostError> {
         if self.restart == Restart::Nsenter {
-            let mut command = Command::new("nsenter");
+            let mut command = self.command("nsenter")?;
             command.args(["-t", "1", "-m", "--", "systemctl"]);
             return Ok(command);
         }
@@ -275,8 +275,8 @@ fn run(command: &mut Command) -> Result<Output, HostError> {
     if output.status.success() {
         return Ok(output);
     }
-    let words: Vec<_> = command
-        .get_args()
+    let words: Vec<_> = std::iter::once(command.get_program())
+        .chain(command.get_args())
         .map(|word| word.to_string_lossy())
         .collect();
     let said = String::from_utf8_lossy(&output.stderr);

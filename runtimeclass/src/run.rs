@@ -15,6 +15,9 @@ use crate::{NodeOptions, ShimOptions};
 /// How often nodes are counted that still have the runtime.
 const COUNT_EVERY: Duration = Duration::from_secs(2);
 
+/// The longest time between two attempts at an installation that fails.
+const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3600);
+
 /// Installs, and labels the node where it has a name.
 pub(crate) fn install(node: &NodeOptions, shim: &ShimOptions) -> Result<Outcome> {
     let host = node.host();
@@ -46,14 +49,33 @@ pub(crate) fn uninstall(node: &NodeOptions, force: bool) -> Result<()> {
 }
 
 /// Installs, and again after every `every`: a node's own upgrade may have replaced the configuration.
+///
+/// A failure is tried again after twice the time each: one that shows only after a restart of containerd
+/// must not restart it for ever.
 pub(crate) fn stay(node: &NodeOptions, shim: &ShimOptions, every: Duration) -> Result<()> {
     let end = End::awaited()?;
-    install(node, shim)?;
-    while !end.comes_within(every)? {
-        install(node, shim)?;
+    let mut pause = every;
+    loop {
+        let wait = match install(node, shim) {
+            Ok(_) => {
+                pause = every;
+                every
+            }
+            Err(error) => {
+                let seconds = pause.as_secs();
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    seconds,
+                    "not installed; trying again later"
+                );
+                std::mem::replace(&mut pause, (pause * 2).min(LONGEST_PAUSE.max(every)))
+            }
+        };
+        if end.comes_within(wait)? {
+            tracing::info!("asked to end; the runtime stays as it is");
+            return Ok(());
+        }
     }
-    tracing::info!("asked to end; the runtime stays installed");
-    Ok(())
 }
 
 /// Uninstalls, and stays: a DaemonSet would start a program again that ends.
