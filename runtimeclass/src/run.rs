@@ -68,7 +68,9 @@ pub(crate) fn stay(node: &NodeOptions, shim: &ShimOptions, every: Duration) -> R
                     seconds,
                     "not installed; trying again later"
                 );
-                std::mem::replace(&mut pause, (pause * 2).min(LONGEST_PAUSE.max(every)))
+                let now = pause;
+                pause = (pause * 2).min(LONGEST_PAUSE.max(every));
+                now
             }
         };
         if end.comes_within(wait)? {
