@@ -61,9 +61,6 @@ pub enum HostError {
         /// The names.
         units: String,
     },
-    /// containerd does not run.
-    #[error("no process containerd on the node")]
-    NoProcess,
     /// A process cannot be signalled.
     #[error("cannot signal process {pid}")]
     Signal {
@@ -197,8 +194,11 @@ impl NodeHost {
     }
 
     fn terminate(&self) -> Result<(), HostError> {
-        let pids = self.named("containerd")?;
-        let pid = *pids.first().ok_or(HostError::NoProcess)?;
+        let Some(pid) = self.named("containerd")?.first().copied() else {
+            // It has ended by itself, as over a bad configuration, and is about to be started again.
+            tracing::warn!("no process containerd to end; whoever watches over it starts it again");
+            return Ok(());
+        };
         tracing::info!(
             pid,
             "asking containerd to end; whoever watches over it starts it again"
@@ -279,7 +279,9 @@ fn run(command: &mut Command) -> Result<Output, HostError> {
         .chain(command.get_args())
         .map(|word| word.to_string_lossy())
         .collect();
-    let said = String::from_utf8_lossy(&output.stderr);
+    // containerd tells what is wrong with a configuration on its standard output.
+    let said = [&output.stderr[..], &output.stdout].concat();
+    let said = String::from_utf8_lossy(&said);
     let last: Vec<_> = said.lines().rev().take(3).collect();
     Err(HostError::Failed {
         command: words.join(" "),
