@@ -279,9 +279,7 @@ fn run(command: &mut Command) -> Result<Output, HostError> {
         .chain(command.get_args())
         .map(|word| word.to_string_lossy())
         .collect();
-    // containerd tells what is wrong with a configuration on its standard output.
-    let said = [&output.stderr[..], &output.stdout].concat();
-    let said = String::from_utf8_lossy(&said);
+    let said = String::from_utf8_lossy(&output.stderr);
     let last: Vec<_> = said.lines().rev().take(3).collect();
     Err(HostError::Failed {
         command: words.join(" "),
