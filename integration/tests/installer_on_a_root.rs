@@ -1,0 +1,91 @@
+//! The node installer on a whole root file system: an overlay of this machine's, in namespaces of its own,
+//! with the machine's containerd below it. What it writes lands in memory and goes with the namespaces.
+//!
+//! Here the installer enters the root to ask containerd about a configuration, and ends containerd by a signal.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+/// The environment variable with the path of the program, where it does not stand beside the tests.
+const PROGRAM: &str = "CORACLE_NODE_INSTALLER";
+
+/// Makes the root, and a containerd that is started again whenever it ends, unless `$O/pause` is there.
+const SETUP: &str = r#"
+mount --make-rprivate /
+O=/mnt; mount -t tmpfs tmpfs $O; R=$O/root
+mkdir $O/up $O/work $R
+mount -t overlay overlay -o lowerdir=/,upperdir=$O/up,workdir=$O/work $R
+mount -t proc proc $R/proc; mount --rbind /sys $R/sys; mount --rbind /dev $R/dev
+for folder in run var/lib tmp; do mount -t tmpfs tmpfs $R/$folder; done
+mkdir -p $R/etc/containerd; CONFIG=$R/etc/containerd/config.toml
+chroot $R containerd config default > $CONFIG
+cp $CONFIG $O/before.toml; echo shim > $O/shim
+( while :; do
+    while [ -e $O/pause ]; do sleep 0.1; done
+    chroot $R /usr/bin/containerd >> $O/containerd.log 2>&1 || true
+    sleep 0.1
+done ) &
+installer() { task=$1; shift; "$PROGRAM" $task --root $R --restart terminate --timeout 30 "$@"; }
+serves() { for try in $(seq 150); do installer status 2>&1 | grep -q "(all: .*runc" && return; sleep 0.2; done; tail $O/containerd.log; false; }
+fails() { if "$@" > $O/said 2>&1; then echo "succeeded: $*"; exit 1; fi; }
+untouched() { cmp $O/before.toml $CONFIG; [ "$(ls -A $R/etc/containerd)" = config.toml ]; [ ! -e $R/var/lib/coracle ]; [ ! -e $R/usr/local/bin/containerd-shim-coracle-v1 ]; }
+serves
+"#;
+
+#[test]
+fn a_default_configuration_gets_the_handler_and_loses_it_again() -> Result<()> {
+    run("
+installer install --shim $O/shim
+installer status | grep -q 'handler *loaded'
+cmp $O/shim $R/usr/local/bin/containerd-shim-coracle-v1
+cp $CONFIG $O/installed.toml
+installer install --shim $O/shim; cmp $O/installed.toml $CONFIG
+installer uninstall
+untouched
+fails installer status; grep -q 'does not run wasm pods' $O/said
+")
+}
+
+#[test]
+fn what_containerd_refuses_is_told_and_not_written() -> Result<()> {
+    run(r#"
+sed -i 's/^oom_score = 0/oom_score = "x"/' $CONFIG; cp $CONFIG $O/before.toml
+fails installer install --shim $O/shim
+grep -q 'nothing was changed' $O/said; grep -q 'x(string) to int' $O/said
+untouched
+"#)
+}
+
+#[test]
+fn a_containerd_that_does_not_come_back_in_time_gets_its_files_back() -> Result<()> {
+    run("
+touch $O/pause; (sleep 6; rm $O/pause) &
+fails installer install --shim $O/shim --timeout 4
+untouched
+serves
+fails installer status
+")
+}
+
+fn run(steps: &str) -> Result<()> {
+    let output = Command::new("unshare")
+        .args(["-m", "-n", "-p", "-f", "--kill-child", "bash", "-euxc"])
+        .arg(format!("{SETUP}{steps}"))
+        .env("PROGRAM", program())
+        .output()
+        .context("start unshare")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}:\n{said}", output.status);
+    Ok(())
+}
+
+fn program() -> PathBuf {
+    let named = std::env::var_os(PROGRAM).map(PathBuf::from);
+    let beside = || {
+        let tests = std::env::current_exe().ok()?;
+        Some(tests.parent()?.parent()?.join("coracle-node-installer"))
+    };
+    named.or_else(beside).unwrap_or_default()
+}
