@@ -61,6 +61,11 @@ pub enum HostError {
         /// The names.
         units: String,
     },
+    /// Process ids of the node mean other processes here.
+    #[error(
+        "cannot signal the node's processes: they are in another PID namespace (a pod needs `hostPID`); other values of --restart: systemd, none"
+    )]
+    OtherNamespace,
     /// A process cannot be signalled.
     #[error("cannot signal process {pid}")]
     Signal {
@@ -194,6 +199,11 @@ impl NodeHost {
     }
 
     fn terminate(&self) -> Result<(), HostError> {
+        // What the node's /proc calls this process, and what this process calls itself.
+        let seen = fs::read_link(self.node.folder().join("proc/self")).ok();
+        if seen != Some(PathBuf::from(std::process::id().to_string())) {
+            return Err(HostError::OtherNamespace);
+        }
         let Some(pid) = self.named("containerd")?.first().copied() else {
             // It has ended by itself, as over a bad configuration, and is about to be started again.
             tracing::warn!("no process containerd to end; whoever watches over it starts it again");
@@ -286,4 +296,50 @@ fn run(command: &mut Command) -> Result<Output, HostError> {
         status: output.status.to_string(),
         said: last.into_iter().rev().collect::<Vec<_>>().join("; "),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(restart: Restart) -> (tempfile::TempDir, NodeHost) {
+        let folder = tempfile::tempdir().unwrap();
+        let node = NodeRoot::new(folder.path().to_owned());
+        (folder, NodeHost::new(node, restart))
+    }
+
+    #[test]
+    fn shims_are_known_by_the_name_they_were_started_with() {
+        let (folder, host) = host(Restart::None);
+        for (pid, line) in [
+            ("7", "/usr/local/bin/containerd-shim-coracle-v1\0-id\0x"),
+            ("8", "/usr/bin/containerd-shim-runc-v2\0-id\0y"),
+            ("9", ""),
+            ("bus", "containerd-shim-coracle-v1"),
+        ] {
+            let process = folder.path().join("proc").join(pid);
+            fs::create_dir_all(&process).unwrap();
+            fs::write(process.join("cmdline"), line).unwrap();
+        }
+        assert_eq!(host.shims().unwrap(), [7]);
+    }
+
+    #[test]
+    fn no_process_of_another_pid_namespace_is_signalled() {
+        let (folder, host) = host(Restart::Auto);
+        fs::create_dir_all(folder.path().join("proc")).unwrap();
+        std::os::unix::fs::symlink("999999", folder.path().join("proc/self")).unwrap();
+        let refused = host.restart(Distribution::Containerd).unwrap_err();
+        assert!(matches!(refused, HostError::OtherNamespace), "{refused}");
+    }
+
+    #[test]
+    fn a_missing_unit_is_told_by_its_names() {
+        let (_folder, host) = host(Restart::Systemd);
+        let refused = host.restart(Distribution::K3s).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "no systemd unit on the node; looked for k3s.service, k3s-agent.service"
+        );
+    }
 }
