@@ -26,7 +26,7 @@ mod resource;
 mod servers;
 mod space;
 
-pub use expected::expected_to_fail;
+pub use expected::{RESULTS, expected_to_fail};
 pub use space::Space;
 
 use std::fs::{self, File};
@@ -46,6 +46,7 @@ use crate::cgroup;
 use crate::executor::executor;
 use crate::logs;
 use crate::node::Node;
+use crate::patience::patient;
 use crate::task::require_shim;
 use credentials::Credentials;
 use programs::Programs;
@@ -190,7 +191,7 @@ impl Cluster {
     }
 
     async fn api_answers(&self, credentials: &Credentials) -> Result<()> {
-        let deadline = Instant::now() + READY_BY;
+        let deadline = Instant::now() + patient(READY_BY);
         loop {
             let answer = match fs::exists(credentials.authority())? {
                 true => self.is_api_ready().await,
@@ -260,7 +261,7 @@ impl Cluster {
             .await
             .with_context(|| self.said("coredns"))?;
         let health = SocketAddr::new(NODE_ADDRESS, 10256);
-        let deadline = Instant::now() + READY_BY;
+        let deadline = Instant::now() + patient(READY_BY);
         loop {
             match self.node.http_get(health, "/healthz") {
                 Ok(answer) if answer.status == 200 => return Ok(()),

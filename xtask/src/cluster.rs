@@ -1,5 +1,7 @@
 //! `cargo xtask cluster`: a Kubernetes of one node, in the background of this machine.
 
+mod table;
+
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -32,6 +34,8 @@ enum Action {
     /// Run helm on it; the first time, helm is built with Go
     #[command(disable_help_flag = true)]
     Helm(Words),
+    /// Run the tests on a cluster, and write what works into docs/kubernetes.md
+    Table,
 }
 
 /// What the program is told.
@@ -47,6 +51,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         Action::Down => steps::run(harness().arg("down")),
         Action::Status => steps::run(harness().arg("status")),
         Action::Kubectl(Words { words }) => steps::run(harness().arg("kubectl").args(words)),
+        Action::Table => table::run(),
         Action::Helm(Words { words }) => steps::run(harness().arg("helm").args(words)),
     }
 }

@@ -50,6 +50,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             let mut test = cargo("test");
             test.args(["--locked", "--package", "coracle-integration"]);
             test.args(["--test", "cluster", "--", "--ignored", "--nocapture"]);
+            // What measures is alone.
+            test.arg("--test-threads=1");
             steps::run(test.env(SHIM_FOLDER, &shim))
         })?;
     }

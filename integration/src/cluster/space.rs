@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::condition::{self, Condition};
 use super::{Cluster, PERIOD, resource};
+use crate::patience::patient;
 
 /// How long a condition may take unless a test says otherwise.
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -145,6 +146,7 @@ impl<'c> Space<'c> {
         name: &str,
         condition: Condition,
     ) -> Result<Value> {
+        let deadline = patient(deadline);
         let end = Instant::now() + deadline;
         loop {
             let object = self.get(kind, name).await?;
@@ -175,6 +177,7 @@ impl<'c> Space<'c> {
         count: usize,
         condition: Condition,
     ) -> Result<Vec<Value>> {
+        let deadline = patient(deadline);
         let end = Instant::now() + deadline;
         loop {
             let mut objects = self.list(kind, labels).await?;
@@ -212,7 +215,7 @@ impl<'c> Space<'c> {
     pub async fn kubectl(&self, words: &[&str]) -> Result<String> {
         let mut kubectl = tokio::process::Command::from(self.command(words));
         let output = kubectl.stdin(Stdio::null()).kill_on_drop(true).output();
-        let output = tokio::time::timeout(DEADLINE, output)
+        let output = tokio::time::timeout(patient(DEADLINE), output)
             .await
             .with_context(|| format!("`kubectl {}` takes too long", words.join(" ")))??;
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -250,7 +253,7 @@ impl<'c> Space<'c> {
     /// # Errors
     /// When that takes too long.
     pub async fn kubectl_until(&self, words: &[&str], text: &str) -> Result<String> {
-        let end = Instant::now() + DEADLINE;
+        let end = Instant::now() + patient(DEADLINE);
         loop {
             match self.kubectl(words).await {
                 Ok(said) if said.contains(text) => return Ok(said),

@@ -9,6 +9,7 @@ mod interaction;
 mod node;
 mod resources;
 mod services;
+mod times;
 mod workloads;
 
 use std::fs;
@@ -36,7 +37,8 @@ where
     }
     let cluster = Cluster::shared().await?;
     let space = cluster.space(name).await?;
-    test(cluster, space).await
+    test(cluster, space).await?;
+    cluster.record_success().await
 }
 
 /// The name of an image with guest `name`, which the node has from now on.

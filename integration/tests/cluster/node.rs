@@ -67,7 +67,7 @@ async fn pods_outlive_a_restart_of_the_kubelet_and_of_containerd() -> Result<()>
     assert_eq!(answer.body, "hello from http_p2");
     space.delete("Pod", "server").await?;
     space.until("Pod", "server", condition::gone()).await?;
-    Ok(())
+    cluster.record_success().await
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_node_is_drained_and_used_again() -> Result<()> {
         .await?;
     space.kubectl(&["uncordon", NODE_NAME]).await?;
     space.until("Deployment", "web", available(2)).await?;
-    Ok(())
+    cluster.record_success().await
 }
 
 /// The second one starts while the first one runs, and the first one lives on when the second is gone.
@@ -114,6 +114,7 @@ async fn two_clusters_do_not_disturb_each_other_and_leave_nothing() -> Result<()
     assert_eq!(traces(&gone)?, Vec::<String>::new());
     let space = one.all().await?;
     space.until("Pod", "server", condition::ready()).await?;
+    one.record_success().await?;
     let gone = one.node().layout().clone();
     let keeper = Pid::from_raw(i32::try_from(one.node().keeper())?);
     kill(keeper, Signal::SIGKILL)?;
