@@ -1,8 +1,13 @@
 //! What a file is, told from its first bytes.
 
+#[cfg(feature = "compile")]
+use std::borrow::Cow;
 use std::fmt;
 
 use wasmtime::Precompiled;
+
+#[cfg(feature = "compile")]
+use crate::LoadError;
 
 /// The forms of wasm that exist in images and files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +22,14 @@ pub enum Binary {
     PrecompiledModule,
     /// A component compiled to native code by some wasmtime (`.cwasm`).
     PrecompiledComponent,
+}
+
+/// A module or a component in the binary format, whatever it was before.
+#[cfg(feature = "compile")]
+pub(crate) struct Read<'a> {
+    /// [`Binary::Module`] or [`Binary::Component`].
+    pub(crate) form: Binary,
+    pub(crate) bytes: Cow<'a, [u8]>,
 }
 
 /// Why some bytes are no wasm.
@@ -87,6 +100,34 @@ impl Binary {
         }
         let start = bytes.iter().take(8).copied().collect();
         Err(NotWasm::Other { start })
+    }
+}
+
+#[cfg(feature = "compile")]
+impl Binary {
+    /// Brings `bytes` to the binary format.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Read<'_>, LoadError> {
+        let form = Self::of(bytes)?;
+        match form {
+            Self::Module | Self::Component => Ok(Read {
+                form,
+                bytes: bytes.into(),
+            }),
+            Self::PrecompiledModule | Self::PrecompiledComponent => {
+                Err(LoadError::Precompiled { form })
+            }
+            Self::Text => {
+                let parsed = wat::parse_bytes(bytes);
+                let parsed = parsed.map_err(|source| LoadError::Text {
+                    source: source.into(),
+                })?;
+                let form = Self::of(&parsed)?;
+                Ok(Read {
+                    form,
+                    bytes: parsed,
+                })
+            }
+        }
     }
 }
 

@@ -1,6 +1,10 @@
 //! The one engine configuration: whatever compiles or runs wasm in this project uses this.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+#[cfg(feature = "compile")]
+use crate::{Binary, LoadError};
 
 /// A wasmtime engine with this project's configuration. Cloning shares it.
 #[derive(Clone)]
@@ -21,6 +25,33 @@ impl Engine {
     pub fn new() -> Result<Self, EngineError> {
         let engine = wasmtime::Engine::new(&configuration());
         engine.map(Self).map_err(|e| EngineError(e.into()))
+    }
+
+    /// Names what compiled code must have been made for to run here: the engine's version, its
+    /// configuration, the processor. 16 hexadecimal digits.
+    #[must_use]
+    pub fn compatibility(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.0.precompile_compatibility_hash().hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
+    }
+
+    /// Compiles a module or a component, binary or text, to code that an engine of the same
+    /// [`compatibility`](Self::compatibility) can map and run.
+    ///
+    /// # Errors
+    /// [`LoadError`] when the bytes are not wasm, or not valid.
+    #[cfg(feature = "compile")]
+    pub fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+        let binary = Binary::read(bytes)?;
+        let compiled = match binary.form {
+            Binary::Component => self.0.precompile_component(&binary.bytes),
+            _ => self.0.precompile_module(&binary.bytes),
+        };
+        compiled.map_err(|source| LoadError::Invalid {
+            form: binary.form,
+            source: source.into(),
+        })
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {

@@ -115,32 +115,17 @@ impl Program {
         bytes: &[u8],
         function: Option<&str>,
     ) -> Result<Self, LoadError> {
-        let mut form = Binary::of(bytes)?;
-        let binary;
-        let bytes = if form == Binary::Text {
-            let text = wat::parse_bytes(bytes);
-            binary = text.map_err(|source| LoadError::Text {
-                source: source.into(),
-            })?;
-            form = Binary::of(&binary)?;
-            &binary
-        } else {
-            bytes
-        };
+        let binary = Binary::read(bytes)?;
+        let (form, bytes) = (binary.form, &*binary.bytes);
         let invalid = |source: wasmtime::Error| LoadError::Invalid {
             form,
             source: source.into(),
         };
         let code = match form {
-            Binary::Module => {
-                Code::Module(Module::from_binary(engine.wasmtime(), bytes).map_err(invalid)?)
-            }
             Binary::Component => {
                 Code::Component(Component::from_binary(engine.wasmtime(), bytes).map_err(invalid)?)
             }
-            Binary::PrecompiledModule | Binary::PrecompiledComponent | Binary::Text => {
-                return Err(LoadError::Precompiled { form });
-            }
+            _ => Code::Module(Module::from_binary(engine.wasmtime(), bytes).map_err(invalid)?),
         };
         let world = match &code {
             Code::Module(module) => World::of_module(module, function)?,
