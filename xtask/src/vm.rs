@@ -78,9 +78,11 @@ enum Init {
 }
 
 /// What is run where nothing else is asked for: every way that leads to a cgroup, and one guest of each world.
-const SELECTION: [&str; 7] = [
-    "native",
-    "pods",
+const SELECTION: [&str; 9] = [
+    "native::hello",
+    "native::signals",
+    "native::a_running",
+    "pods::a_pod_answers",
     "node::nothing_is_left",
     "wasm::guests::hello_p2",
     "wasm::lifecycle",
