@@ -63,3 +63,29 @@ fn record(outcome: &str, about: &str) -> Result<()> {
     let test = thread::current().name().unwrap_or("?").to_owned();
     Ok(file.write_all(format!("{test}\t{outcome}\t{about}\n").as_bytes())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use anyhow::ensure;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_fails_as_expected_passes() -> Result<()> {
+        expected_to_fail("two is not three", async {
+            ensure!(2 == 3, "two is less");
+            Ok(())
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn what_works_now_is_noticed() {
+        let noticed = expected_to_fail("it once failed", async { Ok(()) }).await;
+        let error = noticed.expect_err("the body passes").to_string();
+        assert!(
+            error.ends_with("remove the mark: it once failed"),
+            "{error}"
+        );
+    }
+}
