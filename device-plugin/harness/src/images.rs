@@ -5,14 +5,14 @@ use coracle_akri_programs::program;
 use coracle_integration::Image;
 use coracle_integration::image::{Form, Rootfs};
 
-/// The image of a handler, or of the broker: one layer, the module itself.
+/// The image of a handler, or of the broker: a root file system with the module alone, which every containerd can unpack.
 ///
 /// # Errors
 /// When the program is not built.
 pub fn handler_image(name: &str) -> Result<Image> {
     Image::of_wasm(
         &format!("coracle.test/{name}:1"),
-        Form::ContentLayer,
+        Form::File,
         &format!("{name}.wasm"),
         &program(name)?,
     )
