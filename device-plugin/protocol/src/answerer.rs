@@ -58,7 +58,6 @@ impl<F: Files> Answerer<F> {
     ///
     /// # Errors
     /// When the folder of requests cannot be read.
-    #[expect(clippy::type_complexity, reason = "a name for it would say less")]
     pub fn requests(
         &self,
     ) -> Result<BTreeMap<String, Result<Request, ProtocolError>>, ProtocolError> {

@@ -38,7 +38,7 @@ pub(super) async fn checks(
         settings.properties.clone(),
     );
     let streamed = configuration.until("a stream", settings.within, |view| view.streams > 0);
-    let streamed = streamed.await.map(drop).map_err(late);
+    let streamed = streamed.await.map(drop).map_err(|error| late(&error));
     // The Agent ends without a word, and its streams with it.
     drop(configuration);
     drop(agent);
@@ -56,11 +56,14 @@ pub(super) async fn checks(
 
 async fn registered(directory: &Path) -> Result<(Agent, Registered), Failure> {
     let agent = Agent::start(directory).await?;
-    let registration = agent.registered(1, REGISTERS_WITHIN).await.map_err(late)?;
+    let registration = agent
+        .registered(1, REGISTERS_WITHIN)
+        .await
+        .map_err(|error| late(&error))?;
     Ok((agent, registration))
 }
 
-fn late(late: Late) -> Failure {
+fn late(late: &Late) -> Failure {
     Failure::Wrong(late.to_string())
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use coracle_akri_protocol::{Answerer, Asker, ProtocolError, Side};
+use coracle_akri_protocol::{Answer, Answerer, Asker, Files as _, ProtocolError, Side};
 
 use crate::model::{Gate, Model, User};
 use crate::observer::Observer;
@@ -82,7 +82,7 @@ fn story(stop_at: usize) -> usize {
         let read = act(|| {
             asker
                 .answer(id, first)
-                .or_else(|_stopped| free(&fuse, id, first))
+                .or_else(|_stopped| Ok(free(&fuse, id, first)))
         });
         assert_eq!(read.unwrap().outcome, found(&request(id, first), 2));
     }
@@ -93,7 +93,7 @@ fn story(stop_at: usize) -> usize {
     let a = act(|| {
         asker
             .answer("a", second)
-            .or_else(|_stopped| free(&fuse, "a", second))
+            .or_else(|_stopped| Ok(free(&fuse, "a", second)))
     });
     assert_eq!(a.unwrap().outcome, found(&request("a", second), 3));
     finish(&fuse);
@@ -101,20 +101,14 @@ fn story(stop_at: usize) -> usize {
 }
 
 /// What an asker that came back reads, without taking the folder over.
-fn free(
-    fuse: &Fuse,
-    id: &str,
-    generation: u64,
-) -> Result<Option<coracle_akri_protocol::Answer>, ProtocolError> {
-    use coracle_akri_protocol::Files as _;
+fn free(fuse: &Fuse, id: &str, generation: u64) -> Option<Answer> {
     let bytes = fuse.model.free().read(&layout().answer(id)).unwrap();
-    let answer: coracle_akri_protocol::Answer = serde_json::from_slice(&bytes).unwrap();
-    Ok((answer.generation == generation).then_some(answer))
+    let answer: Answer = serde_json::from_slice(&bytes).unwrap();
+    (answer.generation == generation).then_some(answer)
 }
 
 /// When all Configurations have gone, nothing is left but the signs of life.
 fn finish(fuse: &Fuse) {
-    use coracle_akri_protocol::Files as _;
     let disk = fuse.model.free();
     Asker::open(disk.clone(), layout(), "last").unwrap();
     for folder in [layout().requests(), layout().removed()] {

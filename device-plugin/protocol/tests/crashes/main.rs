@@ -1,5 +1,11 @@
 //! The file protocol under crashes between any two file operations, and between any two bytes of a write.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "all of this is test, which clippy sees in test functions alone"
+)]
+
 mod exhaustive;
 mod interleaved;
 mod model;
