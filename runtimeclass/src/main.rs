@@ -208,3 +208,41 @@ fn table(node: &NodeOptions, shim: Option<ShimOptions>) -> Result<bool> {
 fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
     text.parse().map(Duration::from_secs)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn options_hold_together() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn what_the_chart_says_is_understood() {
+        for line in [
+            "x run",
+            "x status",
+            "x remove --force",
+            "x withdraw --namespace=n --daemonset=d --timeout=600 --force",
+        ] {
+            if let Err(error) = Options::try_parse_from(line.split(' ')) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_program_of_the_node_keeps_its_own_options() {
+        let line = "x in-node /host /usr/bin/containerd --config /c config dump";
+        let Ok(Options {
+            task: Task::InNode { arguments, .. },
+        }) = Options::try_parse_from(line.split(' '))
+        else {
+            panic!("not understood");
+        };
+        assert_eq!(arguments, ["--config", "/c", "config", "dump"]);
+    }
+}
