@@ -71,6 +71,23 @@ fails installer status; grep -q 'not loaded (all: runc)' $O/said
 ")
 }
 
+#[test]
+fn run_installs_again_what_is_taken_away_and_leaves_it_at_its_end() -> Result<()> {
+    run("
+becomes() { for try in $(seq 100); do installer status 2>&1 | grep -q \"$1\" && return; sleep 0.2; done; false; }
+$PROGRAM run --root $R --restart terminate --shim $O/shim --check-every 1 & RUNNING=$!
+becomes 'handler *loaded'
+cp $O/before.toml $CONFIG
+becomes 'to be written'
+becomes 'main file, written'
+becomes 'handler *loaded'
+kill -TERM $RUNNING; wait $RUNNING
+becomes 'handler *loaded'
+installer uninstall
+untouched
+")
+}
+
 fn run(steps: &str) -> Result<()> {
     let output = Command::new("unshare")
         .args(["-m", "-n", "-p", "-f", "--kill-child", "bash", "-euxc"])
