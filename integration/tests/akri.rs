@@ -1,6 +1,8 @@
 //! Akri's discovery through all the real parts: the mock Agent, the proxy as a native container, the file protocol, and
 //! the handler as a wasm container of the same pod.
 
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -70,7 +72,8 @@ async fn survives(names: &[&str]) -> Result<()> {
     let mut plugin = Plugin::start(Node::shared().await?).await?;
     let foo0 = plugin.apply("descriptions: [\"foo0\"]")?;
     explained(&plugin, async {
-        Ok(drop(foo0.devices(FOO0, WITHIN).await?))
+        foo0.devices(FOO0, WITHIN).await?;
+        Ok(())
     })
     .await?;
     plugin.kill(names).await?;
@@ -120,5 +123,36 @@ async fn a_proxy_that_is_stopped_ends_by_itself() -> Result<()> {
     let foo0 = plugin.apply("descriptions: [\"foo0\"]")?;
     foo0.devices(FOO0, WITHIN).await?;
     assert_eq!(plugin.stop(PROXY).await?, 0);
+    plugin.remove().await
+}
+
+#[tokio::test]
+async fn the_udev_handler_follows_sysfs_and_hands_device_nodes_out() -> Result<()> {
+    let node = Node::shared().await?;
+    let plugin = Plugin::with_handler(node, "akri_udev", &["--sysfs", "/device"]).await?;
+    let (class, camera) = (
+        plugin.device().join("class/video4linux"),
+        plugin.device().join("devices/pci0/video0"),
+    );
+    fs::create_dir_all(&class)?;
+    fs::create_dir_all(&camera)?;
+    fs::write(camera.join("uevent"), "MAJOR=81\nDEVNAME=video0\n")?;
+    explained(&plugin, async {
+        let cameras = plugin.apply("{subsystem: video4linux, properties: {DEVNAME: 'video*'}}")?;
+        cameras.devices(NONE, WITHIN).await?;
+        // As the kernel does when a camera is plugged in.
+        symlink("../../devices/pci0/video0", class.join("video0"))?;
+        let view = cameras.devices(&["/devices/pci0/video0"], WITHIN).await?;
+        let spec = &view.devices[0].device_specs[0];
+        assert_eq!(
+            (spec.host_path.as_str(), spec.permissions.as_str()),
+            ("/dev/video0", "rw")
+        );
+        assert_eq!(view.devices[0].properties["UDEV_DEVNODE"], "/dev/video0");
+        fs::remove_file(class.join("video0"))?;
+        cameras.devices(NONE, WITHIN).await?;
+        Ok(())
+    })
+    .await?;
     plugin.remove().await
 }

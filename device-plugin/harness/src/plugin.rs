@@ -30,22 +30,39 @@ const DEVICE: &str = "/device";
 /// A debugEcho handler and its proxy as the chart runs them, and an Agent.
 #[derive(Debug)]
 pub struct Plugin<'n> {
+    /// The program of the handler, and its arguments.
+    handler: (&'static str, &'static [&'static str]),
     pod: Pod<'n>,
     agent: Option<Agent>,
     folders: TempDir,
 }
 
 impl<'n> Plugin<'n> {
-    /// Starts the Agent, and the pod with both containers.
+    /// Starts the Agent, and the pod with the debugEcho handler and the proxy.
     ///
     /// # Errors
     /// When a program is not built, or the pod does not start.
     pub async fn start(node: &'n Node) -> Result<Self> {
+        let availability = &["--availability", "/device/debug-echo-availability.txt"];
+        Self::with_handler(node, "akri_debug_echo", availability).await
+    }
+
+    /// Starts the Agent, and the pod with another handler, which finds the folder [`device`](Self::device) at
+    /// `/device`.
+    ///
+    /// # Errors
+    /// When a program is not built, or the pod does not start.
+    pub async fn with_handler(
+        node: &'n Node,
+        program: &'static str,
+        args: &'static [&'static str],
+    ) -> Result<Self> {
         let folders = tempfile::tempdir().context("make the folders of the pod")?;
         for folder in ["akri", "device", "exchange"] {
             fs::create_dir(folders.path().join(folder))?;
         }
         let mut plugin = Self {
+            handler: (program, args),
             pod: node.pod("akri").runtime(CORACLE).sandbox().await?,
             agent: None,
             folders,
@@ -61,12 +78,18 @@ impl<'n> Plugin<'n> {
         self.folders.path().join(name)
     }
 
+    /// The folder that the handler finds at `/device`.
+    #[must_use]
+    pub fn device(&self) -> PathBuf {
+        self.folder("device")
+    }
+
     /// Native containers get no environment from today's shim, so all settings are arguments.
     async fn create(&mut self, name: &str) -> Result<()> {
         let exchange = self.folder("exchange");
         let container = match name {
-            HANDLER => PodContainer::new(HANDLER, &handler_image("akri_debug_echo")?)
-                .args(["--availability", "/device/debug-echo-availability.txt"])
+            HANDLER => PodContainer::new(HANDLER, &handler_image(self.handler.0)?)
+                .args(self.handler.1.iter().copied())
                 .mount(&self.folder("device"), DEVICE)
                 .mount(&exchange, "/exchange"),
             PROXY => {
