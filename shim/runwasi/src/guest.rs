@@ -8,6 +8,9 @@ use anyhow::Result;
 use containerd_shim_wasm::sandbox::Sandbox;
 use containerd_shim_wasm::sandbox::context::{RuntimeContext, Source};
 use coracle_engine::{Engine, Entry, Grants, LoadError, Output, Preopen, Program, process};
+use tokio::runtime::Builder;
+
+use crate::capabilities;
 
 /// What runs everything that is no native program.
 #[derive(Default)]
@@ -40,16 +43,38 @@ impl Sandbox for Guest {
                 return Ok(process::CANNOT_RUN.into());
             }
         };
-        let engine = match Engine::new() {
-            Ok(engine) => engine,
-            Err(error) => {
-                process::report(&format!("{:#}", anyhow::Error::new(error)));
-                return Ok(process::CANNOT_HOST.into());
+        let grants = grants(context);
+        let run = || run(&entry, &source, context.envs(), &name, grants);
+        if let Err(error) = capabilities::keep_what_a_program_would() {
+            process::report(&format!("{error:#}"));
+            return Ok(process::CANNOT_HOST.into());
+        }
+        // Capabilities belong to a thread, and the workers of the host's runtime have kept theirs. So the
+        // guest gets a runtime whose threads start here, without.
+        let code = std::thread::scope(|scope| scope.spawn(run).join());
+        Ok(match code {
+            Ok(Ok(code)) => code.into(),
+            Ok(Err(error)) => {
+                process::report(&format!("{error:#}"));
+                process::CANNOT_HOST.into()
             }
-        };
-        let load = || load(&engine, &entry, &source, context.envs());
-        Ok(process::run(load, &name, grants(context)).await.into())
+            Err(_panic) => process::CANNOT_HOST.into(),
+        })
     }
+}
+
+/// Runs the guest on this thread, with what an executed program would have, and answers with its exit code.
+fn run(
+    entry: &Entry,
+    source: &Source<'_>,
+    env: &[String],
+    name: &str,
+    grants: Grants,
+) -> Result<u8> {
+    let engine = Engine::new()?;
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    let load = || load(&engine, entry, source, env);
+    Ok(runtime.block_on(process::run(load, name, grants)))
 }
 
 /// Makes standard input end when its last writer closes it.

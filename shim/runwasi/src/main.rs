@@ -3,6 +3,7 @@
 //! That host makes the container, tells native programs from everything else, and fetches wasm layers;
 //! what is no native program comes here, inside the finished container, and is run by the engine.
 
+mod capabilities;
 mod environment;
 mod guest;
 
@@ -39,6 +40,7 @@ impl Shim for Coracle {
 
 fn main() -> anyhow::Result<()> {
     environment::keep_only_what_is_needed()?;
+    capabilities::remember_those_of_the_shim()?;
     Coracle::run(None);
     Ok(())
 }
