@@ -66,7 +66,7 @@ pub enum RunError {
 }
 
 impl RunError {
-    pub(crate) fn link(world: crate::World, source: wasmtime::Error) -> Self {
+    pub(crate) fn link(world: &crate::World, source: wasmtime::Error) -> Self {
         let world = world.to_string();
         Self::Link {
             world,

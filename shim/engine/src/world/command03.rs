@@ -16,7 +16,7 @@ pub(super) async fn run(
 ) -> Result<End, RunError> {
     let linked = linker(engine)
         .and_then(|linker| CommandPre::new(linker.instantiate_pre(component)?))
-        .map_err(|source| RunError::link(World::Command03, source))?;
+        .map_err(|source| RunError::link(&World::Command03, source))?;
     let mut store = Store::new(engine.wasmtime(), Host::new(&grants)?);
     let call = async {
         let command: Command = linked.instantiate_async(&mut store).await?;

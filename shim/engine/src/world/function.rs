@@ -16,7 +16,7 @@ pub(super) async fn run(
 ) -> Result<End, RunError> {
     let linked = command03::linker(engine)
         .and_then(|linker| linker.instantiate_pre(component))
-        .map_err(|source| RunError::link(World::Function(name.to_owned()), source))?;
+        .map_err(|source| RunError::link(&World::Function(name.to_owned()), source))?;
     let mut store = Store::new(engine.wasmtime(), Host::new(&grants)?);
     let call = async {
         let instance = linked.instantiate_async(&mut store).await?;

@@ -16,7 +16,7 @@ pub(super) async fn run(
     announce_cwd(&mut grants);
     let linked = linker(engine)
         .and_then(|linker| linker.instantiate_pre(module))
-        .map_err(|source| RunError::link(World::Wasip1Command, source))?;
+        .map_err(|source| RunError::link(&World::Wasip1Command, source))?;
     let mut store = Store::new(engine.wasmtime(), grants.context()?.build_p1());
     let call = async {
         let instance = linked.instantiate_async(&mut store).await?;

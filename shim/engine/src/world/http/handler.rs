@@ -46,7 +46,7 @@ pub(super) fn new(
             ))
         }
     };
-    let (guest, reuse) = link().map_err(|source| RunError::link(world.clone(), source))?;
+    let (guest, reuse) = link().map_err(|source| RunError::link(world, source))?;
     let engine = engine.clone();
     Ok(ProxyHandler::new(Instances {
         engine,
