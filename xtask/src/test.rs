@@ -18,11 +18,15 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let filter = options.filter.as_deref();
-    let mut steps = Steps::new(8 + usize::from(options.slow));
+    let mut steps = Steps::new(9 + usize::from(options.slow));
     steps.step("install what is missing", prerequisites::install)?;
     let shim = steps.step("build the shim", build::shim)?;
     steps.step("build the guests", || guests::build(&[]))?;
     steps.step("build the handlers and the proxy of Akri", akri::build)?;
+    steps.step("build the node installer", || {
+        // Its tests run it as a program, and cargo builds only the programs of the package under test.
+        steps::run(cargo("build").args(["--locked", "--package", "coracle-node-installer"]))
+    })?;
     steps.step("build Kubernetes", cluster::prepare)?;
     steps.step("test the shim", || {
         steps::run(
@@ -39,7 +43,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         || {
             steps::run(
                 cargo("test")
-                    .args(["--workspace", "--locked"])
+                    .args(["--workspace", "--locked", "--no-fail-fast"])
                     .args(filter)
                     .env(SHIM_FOLDER, &shim),
             )
