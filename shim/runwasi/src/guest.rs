@@ -121,8 +121,8 @@ fn find(command: &Path, env: &[String]) -> PathBuf {
         .unwrap_or_else(|| command.to_owned())
 }
 
-/// What the container has, the guest gets: the kernel has already taken away what the pod's spec does
-/// not grant.
+/// What the container has, the guest gets: the kernel, and [`capabilities`] where it would act only on an
+/// execution, take away what the pod's spec does not grant.
 fn grants(context: &impl RuntimeContext) -> Grants {
     let env = context.envs().iter().map(|variable| {
         let (key, value) = variable.split_once('=').unwrap_or((variable, ""));
