@@ -1,0 +1,1 @@
+//! Compiles wasm away from every privileged process.

@@ -1,0 +1,1 @@
+//! What a container is to run: a native program, or wasm.
