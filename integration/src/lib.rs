@@ -16,7 +16,6 @@ pub mod cgroup;
 pub mod cluster;
 pub mod containerd;
 mod executor;
-pub mod image;
 pub mod leftovers;
 pub mod logs;
 pub mod native;
@@ -27,7 +26,8 @@ pub mod processes;
 pub mod task;
 
 pub use cluster::Cluster;
-pub use image::Image;
+pub use coracle_image as image;
+pub use coracle_image::Image;
 pub use node::Node;
 
 use std::sync::atomic::{AtomicU32, Ordering};

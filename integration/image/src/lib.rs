@@ -1,6 +1,13 @@
 //! OCI images made in memory: root file systems, and wasm in every form that exists in the field.
 //!
-//! An [`Image`] is a value: a manifest, a config and layers with their digests. It knows no containerd.
+//! An [`Image`] is a value: a manifest, a config and layers with their digests. It knows no containerd; it
+//! is pushed to one by the harness, or written as an archive in the [`layout`] that every tool imports.
+//!
+//! Architecture invariant: the same input gives the same bytes, so that a digest says what was built.
+
+pub mod elf;
+pub mod layout;
+pub mod node;
 
 mod layer;
 mod rootfs;
@@ -27,7 +34,7 @@ pub struct Blob {
 }
 
 impl Blob {
-    pub(crate) fn new(media_type: MediaType, bytes: Vec<u8>) -> Result<Self> {
+    fn new(media_type: MediaType, bytes: Vec<u8>) -> Result<Self> {
         let descriptor = DescriptorBuilder::default()
             .media_type(media_type)
             .size(u64::try_from(bytes.len())?)
@@ -96,7 +103,8 @@ impl Image {
     }
 
     /// The snapshot names of all layers, lowest first.
-    pub(crate) fn chain(&self) -> Vec<String> {
+    #[must_use]
+    pub fn chain(&self) -> Vec<String> {
         let mut chain: Vec<String> = Vec::new();
         for diff_id in &self.diff_ids {
             chain.push(match chain.last() {
