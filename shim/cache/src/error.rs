@@ -15,6 +15,13 @@ pub enum CacheError {
         #[source]
         source: io::Error,
     },
+    /// The file of wasm cannot be read.
+    #[error("cannot read the wasm")]
+    Wasm {
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// Others could put code of their own there.
     #[error(
         "{} belongs to user {owner} with mode {mode:o}; accepted is a folder of user {expected} \

@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::CacheError;
 
@@ -57,4 +57,22 @@ pub(crate) fn flush(folder: &Path) -> Result<(), CacheError> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(CacheError::at(folder))
+}
+
+/// The paths of all that is in a folder. None where there is no such folder.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, CacheError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(Vec::new());
+        }
+        entries => entries.map_err(CacheError::at(folder))?,
+    };
+    entries
+        .map(|entry| Ok(entry.map_err(CacheError::at(folder))?.path()))
+        .collect()
 }

@@ -9,9 +9,8 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-
-use sha2::{Digest as _, Sha256};
+use std::io;
+use std::os::unix::fs::FileExt as _;
 
 use crate::Digest;
 
@@ -52,28 +51,27 @@ impl From<io::Error> for Broken {
 }
 
 /// Appends the seal to the code in `file`.
-pub(crate) fn seal(mut file: &File, wasm: &Digest) -> io::Result<()> {
-    let length = file.seek(SeekFrom::End(0))?;
-    let code = digest_of_code(file, length)?;
-    file.seek(SeekFrom::End(0))?;
+pub(crate) fn seal(file: &File, wasm: &Digest) -> io::Result<()> {
+    let length = file.metadata()?.len();
     let mut seal = Vec::from(MAGIC);
     seal.extend(length.to_le_bytes());
     seal.extend(wasm.0);
-    seal.extend(code);
-    file.write_all(&seal)
+    seal.extend(Digest::of_start(file, length)?.0);
+    file.write_all_at(&seal, length)
 }
 
-/// Accepts a file that was sealed for this wasm and is as it was then; leaves it at its start.
-pub(crate) fn verify(mut file: &File, wasm: &Digest) -> Result<(), Broken> {
+/// Accepts a file that was sealed for this wasm and is as it was then.
+pub(crate) fn verify(file: &File, wasm: &Digest) -> Result<(), Broken> {
     let length = file.metadata()?.len();
     let found = length.checked_sub(LENGTH).ok_or(Broken::NoSeal)?;
-    file.seek(SeekFrom::Start(found))?;
     let mut magic = [0; 8];
     let mut sealed = [0; 8];
     let mut source = [0; 32];
     let mut code = [0; 32];
+    let mut position = found;
     for part in [&mut magic[..], &mut sealed, &mut source, &mut code] {
-        file.read_exact(part)?;
+        file.read_exact_at(part, position)?;
+        position += part.len() as u64;
     }
     if magic != *MAGIC {
         return Err(Broken::NoSeal);
@@ -85,16 +83,8 @@ pub(crate) fn verify(mut file: &File, wasm: &Digest) -> Result<(), Broken> {
     if source != wasm.0 {
         return Err(Broken::OtherWasm);
     }
-    if digest_of_code(file, found)? != code {
+    if Digest::of_start(file, found)?.0 != code {
         return Err(Broken::Damaged);
     }
-    file.seek(SeekFrom::Start(0))?;
     Ok(())
-}
-
-fn digest_of_code(mut file: &File, length: u64) -> io::Result<[u8; 32]> {
-    file.seek(SeekFrom::Start(0))?;
-    let mut hasher = Sha256::new();
-    io::copy(&mut file.take(length), &mut hasher)?;
-    Ok(hasher.finalize().into())
 }

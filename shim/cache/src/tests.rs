@@ -1,9 +1,9 @@
 //! The cache's promises, on real files.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Write as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 use std::{convert::Infallible, thread};
 
 use tempfile::TempDir;
@@ -13,7 +13,12 @@ use super::*;
 const PLENTY: u64 = 1 << 30;
 
 fn cache(root: &TempDir, limit: u64) -> Cache {
-    Cache::open(&root.path().join("cache"), "engine-1", limit).unwrap()
+    engine(root, "engine-1", limit)
+}
+
+fn engine(root: &TempDir, compatibility: &str, limit: u64) -> Cache {
+    let (root, marks) = (root.path().join("cache"), root.path().join("marks"));
+    Cache::open(&root, &marks, compatibility, limit).unwrap()
 }
 
 fn writes(code: &[u8]) -> impl FnOnce(&File) -> Result<(), Infallible> {
@@ -29,9 +34,9 @@ fn never(_: &File) -> Result<(), Infallible> {
 
 /// The code of an entry, without its seal.
 fn code(entry: &Entry) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    entry.file().read_to_end(&mut bytes).unwrap();
-    bytes.truncate(bytes.len() - 80);
+    let length = usize::try_from(entry.file().metadata().unwrap().len()).unwrap();
+    let mut bytes = vec![0; length - 80];
+    entry.file().read_exact_at(&mut bytes, 0).unwrap();
     bytes
 }
 
@@ -53,7 +58,7 @@ fn what_was_compiled_once_is_found_again() {
 fn engines_do_not_see_each_others_code() {
     let root = tempfile::tempdir().unwrap();
     let first = cache(&root, PLENTY);
-    let second = Cache::open(&root.path().join("cache"), "engine-2", PLENTY).unwrap();
+    let second = engine(&root, "engine-2", PLENTY);
     let digest = Digest::of(b"wasm");
     first.fetch(&digest, writes(b"one")).unwrap();
     assert!(second.find(&digest).unwrap().is_none());
@@ -73,11 +78,7 @@ fn a_failed_compilation_leaves_nothing_and_can_be_repeated() {
         Err("out of memory")
     });
     assert!(matches!(failed, Err(FetchError::Compile("out of memory"))));
-    let left: Vec<_> = fs::read_dir(&cache.folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    assert_eq!(left, [format!("{digest}.lock")]);
+    assert_eq!(fs::read_dir(&cache.folder).unwrap().count(), 0);
     assert_eq!(
         code(&cache.fetch(&digest, writes(b"code")).unwrap()),
         b"code"
@@ -131,6 +132,31 @@ fn one_of_many_compiles_and_all_get_the_same() {
     assert_eq!(compilations.load(Ordering::SeqCst), 1);
 }
 
+/// Sets both times that say when an entry was last used.
+fn used_before(cache: &Cache, digest: &Digest, seconds: u64) {
+    let then = SystemTime::now() - Duration::from_secs(seconds);
+    let file = File::options()
+        .write(true)
+        .open(cache.path(digest))
+        .unwrap();
+    file.set_modified(then).unwrap();
+    let since = then.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let then = nix::sys::time::TimeSpec::from_duration(since);
+    nix::sys::stat::utimensat(
+        nix::fcntl::AT_FDCWD,
+        &cache
+            .root
+            .parent()
+            .unwrap()
+            .join("marks/entries")
+            .join(cache.mark(digest)),
+        &then,
+        &then,
+        nix::sys::stat::UtimensatFlags::NoFollowSymlink,
+    )
+    .unwrap();
+}
+
 #[test]
 fn eviction_takes_what_was_unused_for_longest_and_nothing_that_is_held() {
     let root = tempfile::tempdir().unwrap();
@@ -139,14 +165,7 @@ fn eviction_takes_what_was_unused_for_longest_and_nothing_that_is_held() {
     let digests = [b"a", b"b", b"c", b"d"].map(|wasm| Digest::of(wasm));
     let add = |digest| cache.fetch(digest, writes(&[0; 1000])).unwrap();
     let there = || digests.each_ref().map(|digest| cache.path(digest).exists());
-    let age = |digest, seconds| {
-        let file = File::options()
-            .write(true)
-            .open(cache.path(digest))
-            .unwrap();
-        file.set_modified(SystemTime::now() - Duration::from_secs(seconds))
-            .unwrap();
-    };
+    let age = |digest, seconds| used_before(&cache, digest, seconds);
     let held = add(&digests[0]);
     age(&digests[0], 300);
     drop(add(&digests[1]));
@@ -169,7 +188,7 @@ fn a_folder_that_others_can_write_is_refused() {
     let folder = root.path().join("cache");
     fs::create_dir(&folder).unwrap();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
-    let refused = Cache::open(&folder, "engine-1", PLENTY).unwrap_err();
+    let refused = Cache::open(&folder, &root.path().join("marks"), "engine-1", PLENTY).unwrap_err();
     assert!(
         matches!(refused, CacheError::Untrusted { mode: 0o777, .. }),
         "{refused}"
@@ -180,10 +199,160 @@ fn a_folder_that_others_can_write_is_refused() {
 fn a_name_that_leads_out_of_the_cache_is_refused() {
     let root = tempfile::tempdir().unwrap();
     for name in ["", "..", "a/b", ".hidden", &"x".repeat(65)] {
-        let refused = Cache::open(root.path(), name, PLENTY).unwrap_err();
+        let refused = Cache::open(root.path(), root.path(), name, PLENTY).unwrap_err();
         assert!(
             matches!(refused, CacheError::Name { .. }),
             "{name:?}: {refused}"
         );
+    }
+}
+
+#[test]
+fn a_look_up_leaves_the_entry_as_it_is_and_moves_it_to_the_end_of_the_queue() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = cache(&root, 2 * 1080);
+    let digests = [b"a", b"b", b"c"].map(|wasm| Digest::of(wasm));
+    for digest in &digests[..2] {
+        cache.fetch(digest, writes(&[0; 1000])).unwrap();
+    }
+    used_before(&cache, &digests[0], 300);
+    used_before(&cache, &digests[1], 200);
+    // Setting its time changed the entry, so the first look-up reads it; the second only compares.
+    for _ in 0..2 {
+        let before = Identity::of(&File::open(cache.path(&digests[0])).unwrap()).unwrap();
+        let entry = cache.find(&digests[0]).unwrap().unwrap();
+        assert_eq!(Identity::of(entry.file()).unwrap(), before);
+    }
+    cache.fetch(&digests[2], writes(&[0; 1000])).unwrap();
+    let there = digests.map(|digest| cache.path(&digest).exists());
+    assert_eq!(there, [true, false, true]);
+}
+
+/// An entry is not read again while it is as it was: the damage is done below the file system's notice,
+/// and then made to show by a change of its times.
+#[test]
+fn an_entry_is_read_once_and_again_when_anything_about_it_changed() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = cache(&root, PLENTY);
+    let digest = Digest::of(b"wasm");
+    let entry = cache.fetch(&digest, writes(b"some compiled code")).unwrap();
+    let damage = File::options().write(true).open(entry.path()).unwrap();
+    damage.write_all_at(b"S", 0).unwrap();
+    let identity = Identity::of(&damage).unwrap().to_string();
+    cache.marks.write(&cache.mark(&digest), &identity).unwrap();
+    assert_eq!(
+        code(&cache.find(&digest).unwrap().unwrap()),
+        b"Some compiled code",
+        "the mark vouches for it"
+    );
+    damage.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    assert!(cache.find(&digest).unwrap().is_none());
+    assert!(!entry.path().exists());
+    assert_eq!(cache.marks.read(&cache.mark(&digest)).unwrap(), None);
+}
+
+#[test]
+fn a_removed_entry_stays_readable_for_whoever_has_it_open() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = cache(&root, PLENTY);
+    let digest = Digest::of(b"wasm");
+    let entry = cache.fetch(&digest, writes(b"code")).unwrap();
+    cache.remove(&digest).unwrap();
+    assert!(cache.find(&digest).unwrap().is_none());
+    assert_eq!(code(&entry), b"code");
+    assert_eq!(
+        code(&cache.fetch(&digest, writes(b"anew")).unwrap()),
+        b"anew"
+    );
+    assert_eq!(code(&entry), b"code");
+}
+
+#[test]
+fn the_next_compilation_sweeps_away_what_a_killed_one_left() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = cache(&root, PLENTY);
+    let old = SystemTime::now() - Duration::from_secs(61);
+    let leave = |name: &str| {
+        let path = cache.folder.join(name);
+        let file = File::create(&path).unwrap();
+        file.set_modified(old).unwrap();
+        (path, file)
+    };
+    let (partial, _) = leave(".partial-killed");
+    let (lock, _) = leave("0000.lock");
+    let (writing, locked) = leave(".partial-at-work");
+    locked.lock().unwrap();
+    let (fresh, just_made) = leave(".partial-fresh");
+    just_made.set_modified(SystemTime::now()).unwrap();
+    cache.fetch(&Digest::of(b"wasm"), writes(b"code")).unwrap();
+    let there = [partial, lock, writing, fresh].map(|path| path.exists());
+    assert_eq!(there, [false, false, true, true]);
+}
+
+#[test]
+fn digests_of_layers_are_kept_and_those_of_other_files_are_not() {
+    let root = tempfile::tempdir().unwrap();
+    let digests = Digests::open(&root.path().join("marks")).unwrap();
+    let path = root.path().join("app.wasm");
+    fs::write(&path, b"wasm").unwrap();
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    let layer = Origin::Layer { device: 1 };
+    let marked = || fs::read_dir(digests.path()).unwrap().count();
+    assert_eq!(digests.of(&file, layer).unwrap(), Digest::of(b"wasm"));
+    assert_eq!(marked(), 0, "it changed a moment ago");
+    settle(&file);
+    assert_eq!(
+        digests.of(&file, Origin::Elsewhere).unwrap(),
+        Digest::of(b"wasm")
+    );
+    assert_eq!(marked(), 0, "it is of no layer");
+    assert_eq!(digests.of(&file, layer).unwrap(), Digest::of(b"wasm"));
+    assert_eq!(marked(), 1);
+    let name = format!("1-{}", Identity::of(&file).unwrap().inode());
+    let known = digests.marks.read(&name).unwrap().unwrap();
+    let lie = known.replace(
+        &Digest::of(b"wasm").to_string(),
+        &Digest::of(b"lie").to_string(),
+    );
+    digests.marks.write(&name, &lie).unwrap();
+    assert_eq!(
+        digests.of(&file, layer).unwrap(),
+        Digest::of(b"lie"),
+        "it is not read again"
+    );
+    file.write_all_at(b"WASM", 0).unwrap();
+    assert_eq!(digests.of(&file, layer).unwrap(), Digest::of(b"WASM"));
+}
+
+/// Waits until another change of the file would show in its times.
+fn settle(file: &File) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while !Identity::of(file).unwrap().is_settled() {
+        assert!(Instant::now() < end, "the clock stands still");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn what_a_look_up_of_a_large_module_costs() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = cache(&root, PLENTY);
+    let digests = Digests::open(&root.path().join("marks")).unwrap();
+    for (size, name) in [(10 << 10, "10 KiB"), (30 << 20, "30 MiB")] {
+        let mut wasm = tempfile::tempfile().unwrap();
+        wasm.write_all(&vec![7; size]).unwrap();
+        let layer = Origin::Layer { device: 1 };
+        let start = Instant::now();
+        let digest = digests.of(&wasm, layer).unwrap();
+        cache.fetch(&digest, writes(&vec![9; size])).unwrap();
+        println!("{name}: first {:?}", start.elapsed());
+        settle(&wasm);
+        digests.of(&wasm, layer).unwrap();
+        let start = Instant::now();
+        for _ in 0..100 {
+            let digest = digests.of(&wasm, layer).unwrap();
+            cache.fetch(&digest, never).unwrap();
+        }
+        println!("{name}: each later one {:?}", start.elapsed() / 100);
     }
 }

@@ -179,6 +179,7 @@ mod tests {
         assert_eq!(Binary::of(commented), Ok(Binary::Text));
     }
 
+    #[cfg(feature = "compile")]
     #[test]
     fn precompiled_code_is_told_from_an_ordinary_elf_file() {
         let engine = crate::Engine::new().unwrap();

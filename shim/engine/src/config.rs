@@ -1,7 +1,6 @@
 //! The one engine configuration: whatever compiles or runs wasm in this project uses this.
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 #[cfg(feature = "compile")]
 use crate::{Binary, LoadError};
@@ -25,15 +24,6 @@ impl Engine {
     pub fn new() -> Result<Self, EngineError> {
         let engine = wasmtime::Engine::new(&configuration());
         engine.map(Self).map_err(|e| EngineError(e.into()))
-    }
-
-    /// Names what compiled code must have been made for to run here: the engine's version, its
-    /// configuration, the processor. 16 hexadecimal digits.
-    #[must_use]
-    pub fn compatibility(&self) -> String {
-        let mut hasher = DefaultHasher::new();
-        self.0.precompile_compatibility_hash().hash(&mut hasher);
-        format!("{:016x}", hasher.finish())
     }
 
     /// Compiles a module or a component, binary or text, to code that an engine of the same

@@ -9,6 +9,7 @@
 //! sockets reach the guest only through [`Grants`].
 
 mod binary;
+mod compatibility;
 mod config;
 mod end;
 mod grants;

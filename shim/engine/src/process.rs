@@ -84,6 +84,7 @@ fn code_of_load(error: &LoadError) -> u8 {
         | LoadError::Text { .. }
         | LoadError::Invalid { .. }
         | LoadError::World(_) => CANNOT_RUN,
+        LoadError::Foreign { .. } | LoadError::Unmapped { .. } => CANNOT_HOST,
     }
 }
 

@@ -1,6 +1,11 @@
 //! A program: compiled wasm together with the world that it is written for.
 
-use std::path::{Path, PathBuf};
+mod compiled;
+
+use std::fs::File;
+#[cfg(feature = "compile")]
+use std::path::Path;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use wasmtime::Module;
@@ -69,6 +74,18 @@ pub enum LoadError {
         /// Where and what.
         source: BoxedError,
     },
+    /// Compiled code that was made for another engine or another processor, or is none at all.
+    #[error("the compiled code does not fit this engine")]
+    Foreign {
+        /// What differs.
+        source: BoxedError,
+    },
+    /// Compiled code that cannot be mapped.
+    #[error("cannot map the compiled code")]
+    Unmapped {
+        /// What the kernel said. A file system that is mounted `noexec` refuses permission.
+        source: BoxedError,
+    },
     /// No world is recognised in its exports.
     #[error(transparent)]
     World(#[from] world::Unrecognised),
@@ -79,6 +96,8 @@ pub struct Program {
     pub(crate) engine: Engine,
     pub(crate) code: Code,
     world: World,
+    /// What keeps the lock on the file of compiled code, where wasmtime does not.
+    held: Option<File>,
 }
 
 pub(crate) enum Code {
@@ -127,6 +146,10 @@ impl Program {
             }
             _ => Code::Module(Module::from_binary(engine.wasmtime(), bytes).map_err(invalid)?),
         };
+        Self::of_code(engine, code, function)
+    }
+
+    fn of_code(engine: &Engine, code: Code, function: Option<&str>) -> Result<Self, LoadError> {
         let world = match &code {
             Code::Module(module) => World::of_module(module, function)?,
             Code::Component(component) => World::of_component(component, engine, function)?,
@@ -135,6 +158,7 @@ impl Program {
             engine: engine.clone(),
             code,
             world,
+            held: None,
         })
     }
 

@@ -189,5 +189,5 @@ pub(crate) async fn run(program: &Program, grants: Grants, stop: Stop) -> Result
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "compile"))]
 mod tests;

@@ -1,5 +1,7 @@
 //! What each world runs, and what it refuses, on programs small enough to read here.
 
+use std::io::Write as _;
+
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 
 use super::*;
@@ -10,14 +12,41 @@ fn load(text: &str, function: Option<&str>) -> Result<Program, LoadError> {
     Program::from_bytes(&Engine::new().unwrap(), text.as_bytes(), function)
 }
 
-/// Runs and answers with the end and what was written to standard output.
+/// The same program by the way of a file that holds its compiled code.
+#[expect(unsafe_code, reason = "the file holds what `compile` wrote just now")]
+fn load_compiled(text: &str, function: Option<&str>) -> Result<Program, LoadError> {
+    let engine = Engine::new().unwrap();
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&engine.compile(text.as_bytes())?).unwrap();
+    // SAFETY: the file has no name, and nobody else has it open.
+    unsafe { Program::from_compiled(&engine, &file, function) }
+}
+
+/// Runs and answers with the end and what was written to standard output, which are the same whether the
+/// program was compiled here or mapped.
 async fn run(text: &str, function: Option<&str>) -> (Result<End, RunError>, String) {
+    let compiled = run_program(load(text, function).unwrap()).await;
+    let mapped = run_program(load_compiled(text, function).unwrap()).await;
+    assert_eq!(seen(&mapped), seen(&compiled));
+    mapped
+}
+
+/// For comparing, without the backtrace of the host, which stands there when it is asked for.
+fn seen(run: &(Result<End, RunError>, String)) -> String {
+    let text = format!("{run:?}");
+    let (guests, _) = text
+        .split_once("Stack backtrace:")
+        .unwrap_or((text.as_str(), ""));
+    guests.to_owned()
+}
+
+async fn run_program(program: Program) -> (Result<End, RunError>, String) {
     let stdout = MemoryOutputPipe::new(1 << 16);
     let grants = Grants {
         stdout: Output::Capture(stdout.clone()),
         ..Grants::default()
     };
-    let end = load(text, function).unwrap().run(grants, Stop::new()).await;
+    let end = program.run(grants, Stop::new()).await;
     (end, String::from_utf8(stdout.contents().to_vec()).unwrap())
 }
 
@@ -108,9 +137,14 @@ async fn a_component_that_wants_an_unknown_interface_is_told_which() {
 fn worlds_of_components_are_told_by_their_exports() {
     let world = |export: &str| {
         let text = format!(r#"(component (instance $i) (export "{export}" (instance $i)))"#);
-        load(&text, None)
-            .map(|program| program.world().clone())
-            .map_err(|e| e.to_string())
+        let world = |loaded: Result<Program, LoadError>| {
+            loaded
+                .map(|program| program.world().clone())
+                .map_err(|e| e.to_string())
+        };
+        let mapped = world(load_compiled(&text, None));
+        assert_eq!(mapped, world(load(&text, None)));
+        mapped
     };
     assert_eq!(world("wasi:cli/run@0.2.6"), Ok(World::Command02));
     assert_eq!(world("wasi:cli/run@0.3.0"), Ok(World::Command03));
@@ -137,7 +171,12 @@ fn a_module_without_a_start_says_what_it_exports() {
 
 #[test]
 fn a_function_that_is_missing_or_wants_arguments_is_refused_by_name() {
-    let refusal = |name| load(ANSWER, Some(name)).map(drop).unwrap_err().to_string();
+    let refusal = |name| {
+        let mapped = load_compiled(ANSWER, Some(name)).map(drop).unwrap_err();
+        let refused = load(ANSWER, Some(name)).map(drop).unwrap_err();
+        assert_eq!(mapped.to_string(), refused.to_string());
+        mapped.to_string()
+    };
     let missing = "it has no exported function `anser`; it exports memory, answer, add";
     assert_eq!(refusal("anser"), missing);
     let memory = "it has no exported function `memory`; it exports memory, answer, add";
