@@ -176,7 +176,7 @@ impl Machine {
         ]);
         command.arg("--bin-dir").arg(&self.bin);
         if task == "install" {
-            command.arg("--shim").arg(&self.image);
+            command.arg("--payload").args(self.image.parent());
         }
         command
     }

@@ -21,7 +21,7 @@ mount -t proc proc $R/proc; mount --rbind /sys $R/sys; mount --rbind /dev $R/dev
 for folder in run var/lib tmp; do mount -t tmpfs tmpfs $R/$folder; done
 mkdir -p $R/etc/containerd; CONFIG=$R/etc/containerd/config.toml
 chroot $R containerd config default > $CONFIG
-cp $CONFIG $O/before.toml; echo shim > $O/shim
+cp $CONFIG $O/before.toml; mkdir $O/payload; for program in containerd-shim-coracle-v1 coracle-compile; do echo $program > $O/payload/$program; done
 ( while :; do
     while [ -e $O/pause ]; do sleep 0.1; done
     chroot $R /usr/bin/containerd >> $O/containerd.log 2>&1 || true
@@ -30,18 +30,18 @@ done ) &
 installer() { task=$1; shift; "$PROGRAM" $task --root $R --restart terminate "$@"; }
 serves() { for try in $(seq 150); do installer status 2>&1 | grep -q "(all: .*runc" && return; sleep 0.2; done; tail $O/containerd.log; false; }
 fails() { if "$@" > $O/said 2>&1; then echo "succeeded: $*"; exit 1; fi; }
-untouched() { cmp $O/before.toml $CONFIG; [ "$(ls -A $R/etc/containerd)" = config.toml ]; [ ! -e $R/var/lib/coracle ]; [ ! -e $R/usr/local/bin/containerd-shim-coracle-v1 ]; }
+untouched() { cmp $O/before.toml $CONFIG; [ "$(ls -A $R/etc/containerd)" = config.toml ]; [ ! -e $R/var/lib/coracle ]; [ ! -e $R/usr/local/bin/containerd-shim-coracle-v1 ]; [ ! -e $R/usr/local/bin/coracle-compile ]; }
 serves
 "#;
 
 #[test]
 fn a_default_configuration_gets_the_handler_and_loses_it_again() -> Result<()> {
     run("
-installer install --shim $O/shim
+installer install --payload $O/payload
 installer status | grep -q 'handler *loaded'
-cmp $O/shim $R/usr/local/bin/containerd-shim-coracle-v1
+cmp $O/payload/containerd-shim-coracle-v1 $R/usr/local/bin/containerd-shim-coracle-v1; cmp $O/payload/coracle-compile $R/usr/local/bin/coracle-compile
 cp $CONFIG $O/installed.toml
-installer install --shim $O/shim; cmp $O/installed.toml $CONFIG
+installer install --payload $O/payload; cmp $O/installed.toml $CONFIG
 installer uninstall
 untouched
 fails installer status; grep -q 'does not run wasm pods' $O/said
@@ -52,7 +52,7 @@ fails installer status; grep -q 'does not run wasm pods' $O/said
 fn what_containerd_refuses_is_told_and_not_written() -> Result<()> {
     run(r#"
 sed -i 's/^oom_score = 0/oom_score = "x"/' $CONFIG; cp $CONFIG $O/before.toml
-fails installer install --shim $O/shim
+fails installer install --payload $O/payload
 grep -q 'nothing was changed' $O/said; grep -q 'x(string) to int' $O/said
 untouched
 "#)
@@ -63,7 +63,7 @@ fn a_containerd_that_does_not_come_back_in_time_gets_its_files_back() -> Result<
     run("
 touch $O/pause; (sleep 6; rm $O/pause) &
 export TIMEOUT=4
-fails installer install --shim $O/shim
+fails installer install --payload $O/payload
 grep -q 'every file is as it was, and containerd runs as before' $O/said
 grep -q 'not back after 4 s' $O/said
 untouched
@@ -75,7 +75,7 @@ fails installer status; grep -q 'not loaded (all: runc)' $O/said
 fn run_installs_again_what_is_taken_away_and_leaves_it_at_its_end() -> Result<()> {
     run("
 becomes() { for try in $(seq 100); do installer status 2>&1 | grep -q \"$1\" && return; sleep 0.2; done; false; }
-$PROGRAM run --root $R --restart terminate --shim $O/shim --check-every 1 & RUNNING=$!
+$PROGRAM run --root $R --restart terminate --payload $O/payload --check-every 1 & RUNNING=$!
 becomes 'handler *loaded'
 cp $O/before.toml $CONFIG
 becomes 'to be written'

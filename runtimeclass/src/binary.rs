@@ -1,4 +1,4 @@
-//! The shim's program on the node.
+//! The folder of the programs on the node.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,16 +14,16 @@ pub const SHIM: &str = "containerd-shim-coracle-v1";
 /// Where programs go, in order of preference; only the first one is on containerd's PATH.
 const FOLDERS: [&str; 3] = ["/usr/local/bin", "/opt/coracle/bin", "/var/lib/coracle/bin"];
 
-/// Where the shim goes.
+/// Where the programs go: all into one folder, as the shim looks for the others beside itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seat {
-    /// The program's path on the node.
-    pub path: PathBuf,
-    /// Whether containerd's configuration has to name the path.
+    /// The folder on the node.
+    pub folder: PathBuf,
+    /// Whether containerd's configuration has to name the path of the shim.
     pub named: bool,
 }
 
-/// Why the shim has nowhere to go.
+/// Why the programs have nowhere to go.
 #[derive(Debug, thiserror::Error)]
 pub enum SeatError {
     /// No folder can take programs.
@@ -66,7 +66,7 @@ impl Seat {
             })?;
             if takes {
                 return Ok(Self {
-                    path: folder.join(SHIM),
+                    folder: folder.to_path_buf(),
                     named: *folder != Path::new(FOLDERS[0]) || !distribution.finds_by_name(),
                 });
             }
@@ -80,10 +80,16 @@ impl Seat {
         })
     }
 
-    /// The path, where the configuration has to name it.
+    /// Where a program goes.
     #[must_use]
-    pub fn program(&self) -> Option<&Path> {
-        self.named.then_some(self.path.as_path())
+    pub fn of_program(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The path of the shim, where the configuration has to name it.
+    #[must_use]
+    pub fn shim(&self) -> Option<PathBuf> {
+        self.named.then(|| self.of_program(SHIM))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is said to the Kubernetes API server, over plain REST: three requests need no client library.
 
+use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,9 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 /// The label on the Node object by which pods of the RuntimeClass find it.
 pub const LABEL: &str = "coracle.dev/runtime";
 
-/// The API server, as every pod sees it.
-const SERVER: &str = "https://kubernetes.default.svc";
+/// Where every pod is told the address of the API server. Its name would need the cluster's DNS, which may be
+/// what waits for this node.
+const SERVER: [&str; 2] = ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"];
 
 /// Where Kubernetes mounts a pod's credentials.
 const CREDENTIALS: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -52,6 +54,12 @@ pub enum ClusterError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// This program does not run in a pod.
+    #[error("no address of the API server: {variable} is not set, as it is in every pod")]
+    Address {
+        /// The environment variable.
+        variable: &'static str,
     },
     /// The certificate authority is none.
     #[error("cannot use the certificate authority in {path}")]
@@ -92,7 +100,7 @@ impl Cluster {
         let folder = Path::new(CREDENTIALS);
         let token = read(&folder.join("token"))?;
         let roots = RootCerts::Specific(authorities(&folder.join("ca.crt"))?.into());
-        Ok(Self::at(SERVER, token.trim(), roots))
+        Ok(Self::at(&server()?, token.trim(), roots))
     }
 
     fn at(server: &str, token: &str, roots: RootCerts) -> Self {
@@ -174,6 +182,19 @@ impl Cluster {
             .map_err(|source| request_failed("PATCH", path, source))?;
         Ok(())
     }
+}
+
+fn server() -> Result<String, ClusterError> {
+    let [host, port] = SERVER;
+    let set = |variable| env::var(variable).map_err(|_unset| ClusterError::Address { variable });
+    let (host, port) = (set(host)?, set(port)?);
+    // An IPv6 address has colons of its own.
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host
+    };
+    Ok(format!("https://{host}:{port}"))
 }
 
 fn authorities(path: &Path) -> Result<Vec<Certificate<'static>>, ClusterError> {

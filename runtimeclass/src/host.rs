@@ -17,6 +17,9 @@ use crate::node::NodeRoot;
 /// only a process that becomes the other program can change its own root.
 pub const IN_NODE: &str = "in-node";
 
+/// How the names of this runtime's shims begin: there is one for each of its hosts.
+const SHIMS: &str = "containerd-shim-coracle-";
+
 /// How containerd is restarted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Restart {
@@ -104,7 +107,7 @@ pub trait Host {
     /// When CRI does not answer, now.
     fn handlers(&self, socket: &Path) -> Result<Vec<String>, HostError>;
 
-    /// The processes of this runtime's shims.
+    /// The processes of this runtime's shims, whichever of its hosts they are.
     ///
     /// # Errors
     /// When processes cannot be listed.
@@ -204,7 +207,7 @@ impl NodeHost {
         if seen != Some(PathBuf::from(std::process::id().to_string())) {
             return Err(HostError::OtherNamespace);
         }
-        let Some(pid) = self.named("containerd")?.first().copied() else {
+        let Some(pid) = self.named(|name| name == "containerd")?.first().copied() else {
             // It has ended by itself, as over a bad configuration, and is about to be started again.
             tracing::warn!("no process containerd to end; whoever watches over it starts it again");
             return Ok(());
@@ -217,8 +220,8 @@ impl NodeHost {
             .map_err(|source| HostError::Signal { pid, source })
     }
 
-    /// The node's processes that were started as a program of this name.
-    fn named(&self, name: &str) -> Result<Vec<i32>, HostError> {
+    /// The node's processes that were started as a program of such a name.
+    fn named(&self, right: impl Fn(&str) -> bool) -> Result<Vec<i32>, HostError> {
         let folder = self.node.folder().join("proc");
         let entries = match fs::read_dir(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -236,7 +239,11 @@ impl NodeHost {
             };
             let program = line.split(|byte| *byte == 0).next().unwrap_or_default();
             let program = PathBuf::from(String::from_utf8_lossy(program).into_owned());
-            if program.file_name().is_some_and(|file| file == name) {
+            if program
+                .file_name()
+                .and_then(|name| name.to_str())
+                .is_some_and(&right)
+            {
                 pids.push(pid);
             }
         }
@@ -273,7 +280,7 @@ impl Host for NodeHost {
     }
 
     fn shims(&self) -> Result<Vec<i32>, HostError> {
-        self.named(crate::binary::SHIM)
+        self.named(|name| name.starts_with(SHIMS))
     }
 }
 
@@ -314,6 +321,10 @@ mod tests {
         for (pid, line) in [
             ("7", "/usr/local/bin/containerd-shim-coracle-v1\0-id\0x"),
             ("8", "/usr/bin/containerd-shim-runc-v2\0-id\0y"),
+            (
+                "10",
+                "/opt/coracle/bin/containerd-shim-coracle-runwasi-v1\0",
+            ),
             ("9", ""),
             ("bus", "containerd-shim-coracle-v1"),
         ] {
@@ -321,7 +332,7 @@ mod tests {
             fs::create_dir_all(&process).unwrap();
             fs::write(process.join("cmdline"), line).unwrap();
         }
-        assert_eq!(host.shims().unwrap(), [7]);
+        assert_eq!(host.shims().unwrap(), [7, 10]);
     }
 
     #[test]

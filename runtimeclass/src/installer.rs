@@ -19,6 +19,7 @@ use crate::distribution::Distribution;
 use crate::entry::{self, HANDLER};
 use crate::host::Host;
 use crate::node::NodeRoot;
+use crate::payload::Payload;
 use crate::plan::{self, Place, Plan};
 use crate::record::{self, Configured, Record};
 use crate::transaction::{ChangeError, Transaction};
@@ -39,7 +40,7 @@ pub struct Settings {
     pub config: Option<PathBuf>,
     /// containerd's socket where it is not the distribution's.
     pub socket: Option<PathBuf>,
-    /// The folder for the shim.
+    /// The folder for the programs.
     pub bin_dir: Option<PathBuf>,
     /// How long containerd may take to come back.
     pub timeout: Duration,
@@ -48,8 +49,8 @@ pub struct Settings {
 /// What an installation did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// The shim was written.
-    pub program: bool,
+    /// A program was written.
+    pub programs: bool,
     /// containerd's configuration was written.
     pub configuration: bool,
     /// containerd was restarted.
@@ -75,25 +76,21 @@ impl<'h, H: Host> Installer<'h, H> {
         }
     }
 
-    /// Installs the shim `program`, which is a file here, and makes containerd know it. What is as it has to
-    /// be is not touched; what fails half-way is undone.
+    /// Installs the programs of `payload`, and makes containerd know the shim. What is as it has to be is not
+    /// touched; what fails half-way is undone.
     ///
     /// # Errors
     /// When the node is not one that this program knows, its configuration cannot take the entry, or
     /// containerd does not load it. The node is then as it was before.
-    pub fn install(&self, program: &Path) -> Result<Outcome, InstallError> {
+    pub fn install(&self, payload: &Payload) -> Result<Outcome, InstallError> {
         let _lock = self.lock()?;
         let (distribution, seat, plan) = self.plan()?;
-        let shim = fs::read(program).map_err(|source| InstallError::Program {
-            path: program.to_owned(),
-            source,
-        })?;
         if !plan.is_done() {
             self.check(distribution, &plan)?;
         }
         let mut changes = Transaction::default();
         let mut outcome = Outcome::default();
-        let written = self.write(&seat, &shim, &plan, &mut changes, &mut outcome);
+        let written = self.write(&seat, payload, &plan, &mut changes, &mut outcome);
         let loaded = written.and_then(|()| self.load(distribution, &mut outcome));
         match loaded {
             Ok(()) => Ok(outcome),
@@ -106,7 +103,7 @@ impl<'h, H: Host> Installer<'h, H> {
         let distribution = Distribution::of(&self.node, self.settings.distribution)?;
         let seat = Seat::of(&self.node, distribution, self.settings.bin_dir.as_deref())?;
         let config = self.settings.config.as_deref();
-        let plan = Plan::of(&self.node, distribution, config, seat.program())?;
+        let plan = Plan::of(&self.node, distribution, config, seat.shim().as_deref())?;
         Ok((distribution, seat, plan))
     }
 
@@ -158,19 +155,26 @@ impl<'h, H: Host> Installer<'h, H> {
     fn write(
         &self,
         seat: &Seat,
-        shim: &[u8],
+        payload: &Payload,
         plan: &Plan,
         changes: &mut Transaction,
         outcome: &mut Outcome,
     ) -> Result<(), InstallError> {
         let mut record = Record::read(&self.node)?.unwrap_or_default();
         self.keep_before(plan, &mut record, changes)?;
-        if !record.programs.contains(&seat.path) {
-            record.programs.push(seat.path.clone());
+        // One that a payload no longer has stays until the end: a pod that runs may still need it.
+        for name in payload.names() {
+            let path = seat.of_program(name);
+            if !record.programs.contains(&path) {
+                record.programs.push(path);
+            }
         }
         // Before the changes themselves: whatever happens in between can be undone from it.
         record.write(&self.node, changes)?;
-        outcome.program = changes.write(&self.at(&seat.path)?, shim, 0o755)?;
+        for name in payload.names() {
+            let path = self.at(&seat.of_program(name))?;
+            outcome.programs |= changes.write(&path, &payload.read(name)?, 0o755)?;
+        }
         outcome.configuration = changes.write(&self.at(&plan.path)?, &plan.after, 0o644)?;
         for folder in changes.folders() {
             let folder =

@@ -1,7 +1,7 @@
 //! Makes a Kubernetes node able to run wasm pods, and undoes it without a trace.
 //!
 //! The order of an installation is the order of the modules: which [`distribution`] the node has, where the
-//! shim goes ([`binary`]), what has to stand in which file ([`plan`]), all changes as one [`transaction`]
+//! programs ([`payload`]) go ([`binary`]), what has to stand in which file ([`plan`]), all changes as one [`transaction`]
 //! with a [`record`] on the node, and what the running containerd says about it ([`host`]). [`installer`]
 //! puts them together.
 //!
@@ -15,8 +15,8 @@ pub mod distribution;
 pub mod entry;
 pub mod host;
 pub mod installer;
-
 pub mod node;
+pub mod payload;
 pub mod plan;
 pub mod record;
 pub mod schema;

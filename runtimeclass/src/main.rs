@@ -14,11 +14,12 @@ use coracle_node_installer::distribution::Distribution;
 use coracle_node_installer::host::{NodeHost, Restart};
 use coracle_node_installer::installer::{Installer, Settings};
 use coracle_node_installer::node::NodeRoot;
+use coracle_node_installer::payload::Payload;
 use tracing_subscriber::EnvFilter;
 
 /// Makes a Kubernetes node able to run wasm pods, and undoes it without a trace
 ///
-/// It finds out which distribution the node has, installs the shim, makes containerd know it, restarts
+/// It finds out which distribution the node has, installs the shim and its helpers, makes containerd know it, restarts
 /// containerd if something changed, and checks that the handler is loaded. What fails half-way is undone.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
@@ -34,7 +35,7 @@ enum Task {
         #[command(flatten)]
         node: NodeOptions,
         #[command(flatten)]
-        shim: ShimOptions,
+        payload: PayloadOptions,
         /// Only say what would be done, as `status` does
         #[arg(long)]
         dry_run: bool,
@@ -57,7 +58,7 @@ enum Task {
         #[command(flatten)]
         node: NodeOptions,
         #[command(flatten)]
-        shim: ShimOptions,
+        payload: PayloadOptions,
         /// Seconds between two looks
         #[arg(long, env = "CHECK_EVERY", default_value = "300", value_parser = seconds)]
         check_every: Duration,
@@ -108,7 +109,7 @@ struct NodeOptions {
     /// containerd's socket on the node, where it is not the distribution's
     #[arg(long, env = "CONTAINERD_SOCKET")]
     socket: Option<PathBuf>,
-    /// Folder on the node for the shim; the first of /usr/local/bin, /opt/coracle/bin and
+    /// Folder on the node for the programs; the first of /usr/local/bin, /opt/coracle/bin and
     /// /var/lib/coracle/bin that takes programs where it is not given
     #[arg(long, env = "BIN_DIR")]
     bin_dir: Option<PathBuf>,
@@ -124,14 +125,10 @@ struct NodeOptions {
 }
 
 #[derive(Args)]
-struct ShimOptions {
-    /// The shim to install, a file here
-    #[arg(
-        long,
-        env = "SHIM",
-        default_value = "/opt/coracle/containerd-shim-coracle-v1"
-    )]
-    shim: PathBuf,
+struct PayloadOptions {
+    /// The programs to install: a folder here that holds the shim and what it needs, and nothing else
+    #[arg(long, env = "PAYLOAD", default_value = "/opt/coracle")]
+    payload: PathBuf,
 }
 
 impl NodeOptions {
@@ -162,10 +159,10 @@ fn main() -> Result<()> {
     match options.task {
         Task::Install {
             node,
-            shim,
+            payload,
             dry_run: true,
-        } => table(&node, Some(shim)).map(drop),
-        Task::Install { node, shim, .. } => run::install(&node, &shim).map(drop),
+        } => table(&node, Some(&payload)).map(drop),
+        Task::Install { node, payload, .. } => run::install(&node, &payload).map(drop),
         Task::Status { node } => match table(&node, None)? {
             true => Ok(()),
             false => bail!("the node does not run wasm pods"),
@@ -173,9 +170,9 @@ fn main() -> Result<()> {
         Task::Uninstall { node, force } => run::uninstall(&node, force),
         Task::Run {
             node,
-            shim,
+            payload,
             check_every,
-        } => run::stay(&node, &shim, check_every),
+        } => run::stay(&node, &payload, check_every),
         Task::Remove { node, force } => run::remove(&node, force),
         Task::Withdraw {
             namespace,
@@ -197,10 +194,12 @@ fn main() -> Result<()> {
     }
 }
 
-fn table(node: &NodeOptions, shim: Option<ShimOptions>) -> Result<bool> {
+fn table(node: &NodeOptions, payload: Option<&PayloadOptions>) -> Result<bool> {
     let host = node.host();
-    let shim = shim.map(|shim| shim.shim);
-    let status = node.installer(&host).status(shim.as_deref())?;
+    let payload = payload
+        .map(|options| Payload::of(&options.payload))
+        .transpose()?;
+    let status = node.installer(&host).status(payload.as_ref())?;
     std::io::stdout().write_all(status.table().as_bytes())?;
     Ok(status.ready)
 }

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use coracle_node_installer::cluster::{Cluster, Standing};
 use coracle_node_installer::installer::Outcome;
+use coracle_node_installer::payload::Payload;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::SignalFd;
 
-use crate::{NodeOptions, ShimOptions};
+use crate::{NodeOptions, PayloadOptions};
 
 /// How often nodes are counted that still have the runtime.
 const COUNT_EVERY: Duration = Duration::from_secs(2);
@@ -19,14 +20,16 @@ const COUNT_EVERY: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3600);
 
 /// Installs, and labels the node where it has a name.
-pub(crate) fn install(node: &NodeOptions, shim: &ShimOptions) -> Result<Outcome> {
+pub(crate) fn install(node: &NodeOptions, payload: &PayloadOptions) -> Result<Outcome> {
     let host = node.host();
-    let outcome = node.installer(&host).install(&shim.shim)?;
+    let outcome = node
+        .installer(&host)
+        .install(&Payload::of(&payload.payload)?)?;
     if outcome == Outcome::default() {
         tracing::debug!("nothing to do");
     } else {
         tracing::info!(
-            shim = outcome.program,
+            programs = outcome.programs,
             configuration = outcome.configuration,
             restarted = outcome.restarted,
             "installed"
@@ -52,11 +55,11 @@ pub(crate) fn uninstall(node: &NodeOptions, force: bool) -> Result<()> {
 ///
 /// A failure is tried again after twice the time each: one that shows only after a restart of containerd
 /// must not restart it for ever.
-pub(crate) fn stay(node: &NodeOptions, shim: &ShimOptions, every: Duration) -> Result<()> {
+pub(crate) fn stay(node: &NodeOptions, payload: &PayloadOptions, every: Duration) -> Result<()> {
     let end = End::awaited()?;
     let mut pause = every;
     loop {
-        let wait = match install(node, shim) {
+        let wait = match install(node, payload) {
             Ok(_) => {
                 pause = every;
                 every

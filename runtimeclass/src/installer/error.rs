@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::binary::SeatError;
 use crate::distribution::DistributionError;
 use crate::host::HostError;
+use crate::payload::PayloadError;
 use crate::plan::PlanError;
 use crate::record::RecordError;
 use crate::transaction::ChangeError;
@@ -16,7 +17,7 @@ pub enum InstallError {
     /// The distribution is not known.
     #[error(transparent)]
     Distribution(#[from] DistributionError),
-    /// The shim has nowhere to go.
+    /// The programs have nowhere to go.
     #[error(transparent)]
     Seat(#[from] SeatError),
     /// The configuration cannot take the entry.
@@ -31,15 +32,9 @@ pub enum InstallError {
     /// A running program did not do what it was asked.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// The shim to install cannot be read.
-    #[error("cannot read the shim {path}")]
-    Program {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    /// What is to be installed cannot be.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
     /// The lock cannot be had.
     #[error("cannot lock {path}")]
     Lock {

@@ -3,8 +3,6 @@
 mod fake;
 mod matrix;
 
-use std::fs;
-
 use fake::{Fake, Mood, SHIM};
 
 use super::*;
@@ -13,16 +11,58 @@ use super::*;
 fn a_shim_that_changed_is_replaced_without_a_restart() {
     let fake = Fake::containerd();
     fake.install().unwrap();
-    fs::write(fake.program(), b"shim 2").unwrap();
+    fake.offer(crate::binary::SHIM, "shim 2");
     let outcome = fake.install().unwrap();
     assert_eq!(
-        (outcome.program, outcome.configuration, outcome.restarted),
+        (outcome.programs, outcome.configuration, outcome.restarted),
         (true, false, false)
     );
     assert_eq!(
         fake.read("/usr/local/bin/containerd-shim-coracle-v1"),
         "shim 2"
     );
+}
+
+#[test]
+fn all_programs_of_the_payload_come_and_go_together() {
+    let fake = Fake::containerd();
+    let before = fake.snapshot();
+    for helper in ["coracle-compile", "containerd-shim-coracle-runwasi-v1"] {
+        fake.offer(helper, helper);
+    }
+    let there = |name: &str| fake.has(&format!("/usr/local/bin/{name}"));
+    fake.install().unwrap();
+    assert_eq!(
+        fake.read("/usr/local/bin/coracle-compile"),
+        "coracle-compile"
+    );
+    assert!(there("containerd-shim-coracle-runwasi-v1") && there(crate::binary::SHIM));
+
+    fs::remove_file(fake.on_node("/usr/local/bin/coracle-compile")).unwrap();
+    let status = fake.installer().status(None).unwrap();
+    assert!(!status.ready);
+    let table = status.table();
+    assert!(
+        table.contains("program        /usr/local/bin/coracle-compile (missing)\n"),
+        "{table}"
+    );
+    assert!(fake.install().unwrap().programs);
+
+    fake.withdraw("coracle-compile");
+    assert_eq!(fake.install().unwrap(), Outcome::default());
+    assert!(there("coracle-compile"), "a pod that runs may need it");
+    fake.installer().uninstall(false).unwrap();
+    assert_eq!(fake.snapshot(), before);
+}
+
+#[test]
+fn no_program_stays_where_the_installation_is_undone() {
+    let fake = Fake::containerd();
+    fake.offer("coracle-compile", "c");
+    fake.host.mood.set(Mood::Ignores);
+    let before = fake.snapshot();
+    fake.install().unwrap_err();
+    assert_eq!(fake.snapshot(), before);
 }
 
 #[test]
@@ -170,7 +210,7 @@ fn a_folder_for_the_shim_that_is_not_on_the_path_is_named_in_the_entry() {
 #[test]
 fn the_table_says_what_an_installation_would_do() {
     let fake = Fake::containerd();
-    let before = fake.installer().status(Some(&fake.program())).unwrap();
+    let before = fake.installer().status(Some(&fake.payload())).unwrap();
     assert!(!before.ready);
     assert!(
         before
@@ -178,7 +218,7 @@ fn the_table_says_what_an_installation_would_do() {
             .contains("configuration  /etc/containerd/config.toml (main file, to be written)\n")
     );
     fake.install().unwrap();
-    let after = fake.installer().status(Some(&fake.program())).unwrap();
+    let after = fake.installer().status(Some(&fake.payload())).unwrap();
     assert!(after.ready, "{}", after.table());
     assert!(
         after

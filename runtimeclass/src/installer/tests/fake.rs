@@ -14,6 +14,7 @@ use crate::distribution::Distribution;
 use crate::host::{Host, HostError};
 use crate::installer::{InstallError, Installer, Outcome, Settings};
 use crate::node::NodeRoot;
+use crate::payload::Payload;
 use crate::plan::MAIN;
 
 /// What the shim holds.
@@ -111,7 +112,7 @@ impl Host for FakeHost {
     }
 }
 
-/// A node, and the shim to install on it.
+/// A node, and the payload to install on it.
 #[derive(Debug)]
 pub(super) struct Fake {
     node: TempDir,
@@ -124,7 +125,7 @@ impl Fake {
     pub(super) fn empty() -> Self {
         let node = tempfile::tempdir().unwrap();
         let image = tempfile::tempdir().unwrap();
-        fs::write(image.path().join("shim"), SHIM).unwrap();
+        fs::write(image.path().join(crate::binary::SHIM), SHIM).unwrap();
         let host = FakeHost {
             mood: Cell::new(Mood::Well),
             restarts: Cell::new(0),
@@ -153,8 +154,18 @@ impl Fake {
         fake
     }
 
-    pub(super) fn program(&self) -> PathBuf {
-        self.image.path().join("shim")
+    pub(super) fn payload(&self) -> Payload {
+        Payload::of(self.image.path()).unwrap()
+    }
+
+    /// Puts a program into the payload.
+    pub(super) fn offer(&self, program: &str, text: &str) {
+        fs::write(self.image.path().join(program), text).unwrap();
+    }
+
+    /// Takes a program out of the payload.
+    pub(super) fn withdraw(&self, program: &str) {
+        fs::remove_file(self.image.path().join(program)).unwrap();
     }
 
     pub(super) fn installer(&self) -> Installer<'_, FakeHost> {
@@ -163,25 +174,25 @@ impl Fake {
     }
 
     pub(super) fn install(&self) -> Result<Outcome, InstallError> {
-        self.installer().install(&self.program())
+        self.installer().install(&self.payload())
     }
 
-    fn at(&self, path: &str) -> PathBuf {
+    pub(super) fn on_node(&self, path: &str) -> PathBuf {
         self.node.path().join(path.trim_start_matches('/'))
     }
 
     pub(super) fn write(&self, path: &str, text: &str) {
-        let path = self.at(path);
+        let path = self.on_node(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
     pub(super) fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.at(path)).unwrap()
+        fs::read_to_string(self.on_node(path)).unwrap()
     }
 
     pub(super) fn has(&self, path: &str) -> bool {
-        self.at(path).exists()
+        self.on_node(path).exists()
     }
 
     /// Every file and folder of the node, with bytes and mode.

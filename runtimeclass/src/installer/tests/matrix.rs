@@ -89,7 +89,7 @@ impl Kind {
         let fake = self.node();
         let before = fake.snapshot();
         let everything = Outcome {
-            program: true,
+            programs: true,
             configuration: true,
             restarted: true,
         };
@@ -115,10 +115,10 @@ impl Kind {
         assert_eq!(fake.snapshot(), installed, "{name}");
         assert_eq!(fake.host.restarts.get(), 1, "{name}");
 
-        std::fs::write(fake.program(), "shim 2").unwrap();
+        fake.offer(crate::binary::SHIM, "shim 2");
         let upgraded = fake.install().unwrap();
         assert_eq!(
-            (upgraded.program, upgraded.restarted),
+            (upgraded.programs, upgraded.restarted),
             (true, false),
             "{name}"
         );
