@@ -9,6 +9,7 @@ mod cluster;
 mod completions;
 mod demo;
 mod guests;
+mod image;
 mod lint;
 mod prerequisites;
 mod steps;
@@ -46,6 +47,11 @@ enum Task {
     ///
     /// It runs in the background, in namespaces of its own, until `down`.
     Cluster(cluster::Options),
+    /// Build the image of the chart's DaemonSet: static programs, the same digest from the same commit
+    ///
+    /// Writes an archive in the OCI image layout, which `ctr --namespace k8s.io images import` and other tools
+    /// read, and prints where it is and the digest of the image.
+    Image(image::Options),
     /// Run tests on an emulated machine with cgroup v2
     ///
     /// Most nodes of today have cgroup v2, many build machines do not. Boots Debian's kernel with the host's
@@ -74,6 +80,7 @@ fn main() -> anyhow::Result<()> {
         Task::Guests(options) => guests::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Cluster(options) => cluster::run(&options),
+        Task::Image(options) => image::run(&options),
         Task::Vm(options) => vm::run(&options),
         Task::VmKeeper(options) => vm::keeper::run(&options),
         Task::Lint => lint::run(),

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Write as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
@@ -60,6 +60,22 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
         bail!("`{text}` ended with {status}");
     }
     Ok(())
+}
+
+/// Runs a program with this terminal, except for its standard output, which is the answer.
+///
+/// # Errors
+/// As [`run`], or when the answer is not UTF-8.
+pub(crate) fn answer(command: &mut Command) -> anyhow::Result<String> {
+    let text = text_of(command);
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start `{text}`"))?;
+    if !output.status.success() {
+        bail!("`{text}` ended with {}", output.status);
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("what `{text}` says is not UTF-8"))
 }
 
 fn text_of(command: &Command) -> String {
