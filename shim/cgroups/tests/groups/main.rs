@@ -1,0 +1,4 @@
+//! Real control groups of this host, made and removed. They need root.
+
+mod life;
+mod scratch;
