@@ -1,5 +1,7 @@
 //! What is asked of the node's running programs.
 
+mod systemd;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use nix::unistd::Pid;
 use crate::cri::{self, CriError};
 use crate::distribution::Distribution;
 use crate::node::NodeRoot;
+use systemd::Systemd;
 
 /// The hidden subcommand with which this program runs another one below the node's root: without `unsafe`,
 /// only a process that becomes the other program can change its own root.
@@ -23,11 +26,13 @@ const SHIMS: &str = "containerd-shim-coracle-";
 /// How containerd is restarted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Restart {
-    /// systemd where the node runs it, else `terminate`.
+    /// `systemd` where the node runs it, or `dbus` where it has no `systemctl`; else `terminate`.
     #[default]
     Auto,
     /// `systemctl`, run below the node's root.
     Systemd,
+    /// systemd itself, over D-Bus.
+    Dbus,
     /// `systemctl`, run in the mount namespace of the node's first process; needs its PID namespace.
     Nsenter,
     /// SIGTERM to containerd; whoever watches over it starts it again. Needs the node's PID namespace.
@@ -64,9 +69,28 @@ pub enum HostError {
         /// The names.
         units: String,
     },
+    /// systemd cannot be asked over D-Bus.
+    #[error("cannot {action}")]
+    Bus {
+        /// What was to be done.
+        action: String,
+        /// Why not.
+        #[source]
+        source: Box<zbus::Error>,
+    },
+    /// A unit has not come back.
+    #[error(
+        "unit {unit} is {state} after its restart; `journalctl --unit {unit}` on the node says why"
+    )]
+    Unit {
+        /// The unit.
+        unit: String,
+        /// Its state, as systemd calls it.
+        state: String,
+    },
     /// Process ids of the node mean other processes here.
     #[error(
-        "cannot signal the node's processes: they are in another PID namespace (a pod needs `hostPID`); other values of --restart: systemd, none"
+        "cannot signal the node's processes: they are in another PID namespace (a pod needs `hostPID`); other values of --restart: systemd, dbus, none"
     )]
     OtherNamespace,
     /// A process cannot be signalled.
@@ -162,43 +186,12 @@ impl NodeHost {
         self.command("systemctl")
     }
 
-    /// The unit that is active, or the only one there is.
-    fn unit(&self, distribution: Distribution) -> Result<&'static str, HostError> {
-        const FOLDERS: [&str; 5] = [
-            "/etc/systemd/system",
-            "/run/systemd/system",
-            "/usr/local/lib/systemd/system",
-            "/usr/lib/systemd/system",
-            "/lib/systemd/system",
-        ];
-        let units = distribution.units();
-        let there: Vec<&'static str> = units
-            .iter()
-            .copied()
-            .filter(|unit| {
-                FOLDERS
-                    .iter()
-                    .any(|folder| self.node.has(Path::new(folder).join(unit)))
-            })
-            .collect();
-        if let [one] = there[..] {
-            return Ok(one);
+    fn systemd(&self) -> Result<Systemd<'_>, HostError> {
+        match self.restart {
+            Restart::Dbus => Systemd::on_bus_of(&self.node),
+            Restart::Auto if !systemd::has_systemctl(&self.node) => Systemd::on_bus_of(&self.node),
+            _ => Ok(Systemd::Systemctl(Box::new(|| self.systemctl()))),
         }
-        for unit in &there {
-            let mut command = self.systemctl()?;
-            if run(command.args(["is-active", "--quiet", unit])).is_ok() {
-                return Ok(unit);
-            }
-        }
-        Err(HostError::NoUnit {
-            units: units.join(", "),
-        })
-    }
-
-    fn by_systemd(&self, distribution: Distribution) -> Result<(), HostError> {
-        let unit = self.unit(distribution)?;
-        tracing::info!(unit, "restarting by systemd");
-        run(self.systemctl()?.args(["restart", unit])).map(drop)
     }
 
     fn terminate(&self) -> Result<(), HostError> {
@@ -270,8 +263,8 @@ impl Host for NodeHost {
         match self.restart {
             Restart::None => Ok(()),
             Restart::Terminate => self.terminate(),
-            Restart::Auto if !self.node.has("/run/systemd/system") => self.terminate(),
-            Restart::Auto | Restart::Systemd | Restart::Nsenter => self.by_systemd(distribution),
+            Restart::Auto if !systemd::is_on(&self.node) => self.terminate(),
+            _ => self.systemd()?.restart(&self.node, distribution),
         }
     }
 
@@ -342,6 +335,20 @@ mod tests {
         std::os::unix::fs::symlink("999999", folder.path().join("proc/self")).unwrap();
         let refused = host.restart(Distribution::Containerd).unwrap_err();
         assert!(matches!(refused, HostError::OtherNamespace), "{refused}");
+    }
+
+    #[test]
+    fn a_node_without_systemctl_is_asked_over_the_bus() {
+        let (folder, host) = host(Restart::Auto);
+        fs::create_dir_all(folder.path().join("run/systemd/system")).unwrap();
+        let refused = host
+            .restart(Distribution::Containerd)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            refused,
+            "cannot connect to /run/dbus/system_bus_socket of the node"
+        );
     }
 
     #[test]
