@@ -7,10 +7,12 @@
 #![allow(clippy::print_stdout, reason = "standard output is how it answers")]
 
 use std::env;
-use std::fs::OpenOptions;
-use std::io::{self, Read as _};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use coracle_cgroups::{Cgroup, Hierarchy};
@@ -50,6 +52,9 @@ fn act(action: &str, argument: &str) -> anyhow::Result<Vec<Child>> {
                 .collect();
         }
         "nest" => return Ok(vec![nest(argument)?]),
+        "storm" => return Ok(vec![sleeper("while :; do sleep 0.05 & sleep 0.002; done")?]),
+        "count" => count()?,
+        "spin" => spin(Duration::from_millis(argument.parse()?)),
         "allocate" => allocate(argument.parse()?),
         "open" => match OpenOptions::new().read(true).write(true).open(argument) {
             Ok(_) => println!("opened"),
@@ -73,6 +78,23 @@ fn nest(folder: &str) -> anyhow::Result<Child> {
         "mkdir -p {folder}/below/deep && echo $$ >{folder}/below/deep/cgroup.procs && echo nested && exec sleep 1000"
     );
     sleeper(&script)
+}
+
+/// Says numbers, fast, until nobody listens.
+fn count() -> anyhow::Result<()> {
+    for number in 1.. {
+        writeln!(io::stdout(), "{number}")?;
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// Uses so much of a processor's time.
+fn spin(time: Duration) {
+    let used = || fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let nanoseconds = |text: String| text.split(' ').next().and_then(|first| first.parse().ok());
+    while nanoseconds(used()).is_none_or(|used: u128| used < time.as_nanos()) {}
+    println!("spun");
 }
 
 /// Takes memory until the kernel does something about it.

@@ -8,13 +8,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
 use oci_spec::runtime::LinuxResources;
 
 use crate::folders::{self, PROCESSES, Removal};
 use crate::hierarchy::{Mount, Version};
 use crate::location::{Driver, Location};
 use crate::resources::{self, Moment};
-use crate::{CgroupError, Hierarchy, cpuset, delegation, file};
+use crate::statistics::{self, Statistics};
+use crate::{
+    BusError, CgroupError, Hierarchy, OutOfMemory, cpuset, delegation, file, freezer, processes,
+    systemd,
+};
 
 /// First pause between two tries to remove a group that is in use; each is twice as long as the one before.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -59,10 +64,18 @@ impl Cgroup {
     }
 
     /// Moves this process, which must have one thread, into the group that [`Self::create`] has made.
+    /// systemd makes it now, with these limits, which are those of the creation; that takes milliseconds.
     ///
     /// # Errors
-    /// When the kernel refuses.
-    pub fn enter_self(&self, _resources: &LinuxResources) -> Result<(), CgroupError> {
+    /// When systemd or the kernel refuses. What systemd has made goes with this process.
+    pub fn enter_self(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        if let Driver::Systemd { slice, unit } = &self.location.driver {
+            systemd::start(slice, unit, resources, self.hierarchy.is_unified())
+                .map_err(systemd_error("start", unit))?;
+            // Controllers that systemd does not know, or does not hand down.
+            self.make()?;
+            self.limit(resources)?;
+        }
         self.join_self()
     }
 
@@ -114,6 +127,10 @@ impl Cgroup {
     /// # Errors
     /// When the kernel refuses a limit. Those before it are in force then.
     pub fn update(&self, resources: &LinuxResources) -> Result<(), CgroupError> {
+        if let Driver::Systemd { unit, .. } = &self.location.driver {
+            systemd::update(unit, resources, self.hierarchy.is_unified())
+                .map_err(systemd_error("change", unit))?;
+        }
         resources::write(self, resources, Moment::Update)
     }
 
@@ -123,6 +140,56 @@ impl Cgroup {
     /// When the kernel does not say.
     pub fn processes(&self) -> Result<Vec<i32>, CgroupError> {
         folders::processes(&self.folder_of("freezer"))
+    }
+
+    /// Stops all processes of the group, and returns when they stand still, at most two seconds later.
+    ///
+    /// # Errors
+    /// [`CgroupError::Unsettled`] when they do not, in which case they go on; otherwise when the kernel
+    /// refuses.
+    pub fn freeze(&self) -> Result<(), CgroupError> {
+        freezer::set(self, true)
+    }
+
+    /// Lets the processes of a frozen group go on.
+    ///
+    /// # Errors
+    /// As for [`Self::freeze`].
+    pub fn thaw(&self) -> Result<(), CgroupError> {
+        freezer::set(self, false)
+    }
+
+    /// Whether the group is frozen.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn is_frozen(&self) -> Result<bool, CgroupError> {
+        freezer::is_frozen(self)
+    }
+
+    /// Sends a signal to all processes of the group and of groups below it. One that is killed is killed
+    /// also while it is frozen. Nobody is waited for; a group that is gone is no error.
+    ///
+    /// # Errors
+    /// When a process cannot be sent the signal, or the group not be frozen for that moment.
+    pub fn kill_all(&self, signal: Signal) -> Result<(), CgroupError> {
+        processes::signal(self, signal)
+    }
+
+    /// What the group uses and has used.
+    ///
+    /// # Errors
+    /// When the kernel does not say, as for a group that is gone.
+    pub fn statistics(&self) -> Result<Statistics, CgroupError> {
+        statistics::read(self)
+    }
+
+    /// Watches whether processes of the group are killed because memory runs out. The group must be there.
+    ///
+    /// # Errors
+    /// When this host has no memory controller, or the kernel refuses.
+    pub fn out_of_memory(&self) -> Result<OutOfMemory, CgroupError> {
+        OutOfMemory::watch(self)
     }
 
     /// Removes the group and those that its processes have made below it, and waits up to `patience` for
@@ -135,7 +202,7 @@ impl Cgroup {
         let mut pause = PAUSE;
         loop {
             let Some(busy) = self.remove()? else {
-                return Ok(());
+                return self.forget();
             };
             if Instant::now() >= deadline {
                 let processes = folders::processes(&busy)?;
@@ -146,6 +213,16 @@ impl Cgroup {
             }
             thread::sleep(pause.min(deadline.saturating_duration_since(Instant::now())));
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// What has no processes and no folder is forgotten by systemd by itself, mostly.
+    fn forget(&self) -> Result<(), CgroupError> {
+        match &self.location.driver {
+            Driver::Systemd { unit, .. } => {
+                systemd::forget(unit).map_err(systemd_error("stop", unit))
+            }
+            Driver::Cgroupfs => Ok(()),
         }
     }
 
@@ -229,6 +306,14 @@ impl Cgroup {
         self.folder_with(controller)
             .or_else(|| self.folders().into_iter().next())
             .unwrap_or_else(|| self.location.path.clone())
+    }
+}
+
+fn systemd_error(operation: &'static str, unit: &str) -> impl FnOnce(BusError) -> CgroupError {
+    move |source| CgroupError::Systemd {
+        operation,
+        unit: unit.to_owned(),
+        source,
     }
 }
 

@@ -75,6 +75,22 @@ impl Rule {
         }
     }
 
+    /// Whether it is about every access to every device.
+    fn is_everything(&self) -> bool {
+        self.kind == Kind::Any
+            && self.major.is_none()
+            && self.minor.is_none()
+            && self.access == Access::ALL
+    }
+
+    /// Whether the two are about devices in common, and are not about the same devices.
+    fn overlaps(&self, other: &Self) -> bool {
+        let meets = |a: Option<u32>, b: Option<u32>| a.is_none() || b.is_none() || a == b;
+        let same = (self.kind, self.major, self.minor) == (other.kind, other.major, other.minor);
+        let kinds = self.kind == Kind::Any || other.kind == Kind::Any || self.kind == other.kind;
+        !same && kinds && meets(self.major, other.major) && meets(self.minor, other.minor)
+    }
+
     fn parse(rule: &LinuxDeviceCgroup) -> Result<Self, CgroupError> {
         let refused = |value: String, accepted| CgroupError::Value {
             key: KEY,
@@ -153,6 +169,9 @@ pub(crate) fn confine(cgroup: &Cgroup, listed: &[LinuxDeviceCgroup]) -> Result<(
         .iter()
         .map(Rule::parse)
         .collect::<Result<Vec<_>, _>>()?;
+    if let Version::V1(_) = cgroup.version() {
+        refuse_holes(&rules)?;
+    }
     rules.extend(ALWAYS);
     match cgroup.version() {
         Version::V1(_) => confine_v1(&Files::of(cgroup, "devices", KEY)?, &rules),
@@ -161,6 +180,27 @@ pub(crate) fn confine(cgroup: &Cgroup, listed: &[LinuxDeviceCgroup]) -> Result<(
             .iter()
             .try_for_each(|folder| load::attach(folder, &filter::program(&rules))),
     }
+}
+
+/// Version 1 keeps exceptions from one default, and takes away only what it was told in the same words: a
+/// hole in a rule for many devices would stay without effect.
+fn refuse_holes(rules: &[Rule]) -> Result<(), CgroupError> {
+    for (at, rule) in rules.iter().enumerate() {
+        // What comes before a rule for everything is forgotten.
+        let earlier = &rules[..at];
+        let begin = earlier.iter().rposition(Rule::is_everything);
+        let earlier = &earlier[begin.map_or(0, |begin| begin + 1)..];
+        let is_hole = |other: &&Rule| other.allow != rule.allow && other.overlaps(rule);
+        if !rule.is_everything() && earlier.iter().any(|other| is_hole(&other)) {
+            return Err(CgroupError::Value {
+                key: KEY,
+                value: rule.to_string(),
+                accepted: "on a host with cgroup version 1, rules that do not take away a part of \
+                           what an earlier one says",
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Version 1 takes rules one after the other. It knows whole lists of exceptions only, so a rule for all
@@ -172,7 +212,7 @@ fn confine_v1(files: &Files, rules: &[Rule]) -> Result<(), CgroupError> {
         let name = if rule.allow { "devices.allow" } else { DENY };
         if rule.kind != Kind::Any {
             files.write(name, &rule.to_string())?;
-        } else if rule.major.is_none() && rule.minor.is_none() && rule.access == Access::ALL {
+        } else if rule.is_everything() {
             files.write(name, "a")?;
         } else {
             for kind in [Kind::Block, Kind::Character] {
@@ -188,4 +228,63 @@ fn confine_v1(files: &Files, rules: &[Rule]) -> Result<(), CgroupError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(json: &str) -> Result<Vec<Rule>, CgroupError> {
+        let listed: Vec<LinuxDeviceCgroup> = serde_json::from_str(json).unwrap();
+        listed.iter().map(Rule::parse).collect()
+    }
+
+    #[test]
+    fn rules_are_read_as_a_specification_has_them() {
+        let json = r#"[
+            {"allow": false, "access": "rwm"},
+            {"allow": true, "type": "c", "major": 10, "minor": 200, "access": "rw"},
+            {"allow": true, "type": "b", "major": 8, "minor": -1}
+        ]"#;
+        let rules = rules(json).unwrap();
+        let texts: Vec<String> = rules.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, ["a *:* rwm", "c 10:200 rw", "b 8:* rwm"]);
+        assert_eq!(
+            rules.iter().map(|rule| rule.allow).collect::<Vec<_>>(),
+            [false, true, true]
+        );
+    }
+
+    #[test]
+    fn rules_that_no_kernel_knows_are_refused() {
+        for json in [
+            r#"[{"allow": true, "type": "p"}]"#,
+            r#"[{"allow": true, "type": "c", "major": -2}]"#,
+            r#"[{"allow": true, "type": "c", "minor": 4294967296}]"#,
+            r#"[{"allow": true, "access": "rx"}]"#,
+        ] {
+            let error = rules(json).unwrap_err();
+            assert!(
+                matches!(error, CgroupError::Value { key: KEY, .. }),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_hole_is_found_and_a_list_of_exceptions_is_none() {
+        let hole = r#"[
+            {"allow": true, "type": "c", "major": 10},
+            {"allow": false, "type": "c", "major": 10, "minor": 200}
+        ]"#;
+        assert!(refuse_holes(&rules(hole).unwrap()).is_err());
+        for json in [
+            r#"[{"allow": false}, {"allow": true, "type": "c", "major": 10, "minor": 200}]"#,
+            r#"[{"allow": true}, {"allow": false, "type": "c", "major": 10, "minor": 200}]"#,
+            r#"[{"allow": true, "type": "c", "major": 10}, {"allow": false, "type": "c", "major": 10}]"#,
+            r#"[{"allow": true, "type": "c", "major": 10}, {"allow": false}]"#,
+        ] {
+            refuse_holes(&rules(json).unwrap()).unwrap();
+        }
+    }
 }

@@ -2,6 +2,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::BusError;
 
 /// An operation on a control group failed.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +60,42 @@ pub enum CgroupError {
         path: PathBuf,
         /// The processes.
         processes: Vec<i32>,
+    },
+    /// Processes did not stop, or not go on, in time. They were told to be as they were before.
+    #[error(
+        "control group {} is not {wanted} after {} s",
+        path.display(),
+        patience.as_secs()
+    )]
+    Unsettled {
+        /// The folder of the group.
+        path: PathBuf,
+        /// What it should be.
+        wanted: &'static str,
+        /// How long it was given.
+        patience: Duration,
+    },
+    /// A process cannot be sent a signal.
+    #[error("cannot send {signal} to process {process}")]
+    Signal {
+        /// The process.
+        process: i32,
+        /// The signal's name.
+        signal: &'static str,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// systemd cannot be asked, or refuses.
+    #[error("systemd cannot {operation} unit {unit}")]
+    Systemd {
+        /// What was asked for.
+        operation: &'static str,
+        /// The unit.
+        unit: String,
+        /// What went wrong.
+        #[source]
+        source: BusError,
     },
     /// The kernel refused a value.
     #[error("cannot write {value:?} to {}", path.display())]

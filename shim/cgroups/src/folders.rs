@@ -10,13 +10,12 @@ use crate::{CgroupError, file};
 pub(crate) const PROCESSES: &str = "cgroup.procs";
 
 /// Makes the folder of a container's group below `point`, and calls `prepare` for each folder on the way
-/// that was missing. One that is there from an earlier try is taken, unless somebody is in it.
+/// that was missing. One that is there is taken.
 pub(crate) fn make(
     point: &Path,
     path: &Path,
     prepare: impl Fn(&Path) -> Result<(), CgroupError>,
 ) -> Result<(), CgroupError> {
-    let folder = point.join(path);
     let mut current = point.to_owned();
     for name in path {
         current.push(name);
@@ -26,7 +25,7 @@ pub(crate) fn make(
             Err(error) => return Err(CgroupError::folder("make", &current)(error)),
         }
     }
-    refuse_occupied(&folder)
+    Ok(())
 }
 
 /// Accepts a folder in which nobody is.

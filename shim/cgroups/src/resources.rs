@@ -4,7 +4,7 @@ mod block;
 mod memory;
 mod v1;
 mod v2;
-mod weight;
+pub(crate) mod weight;
 
 use std::path::PathBuf;
 
@@ -60,6 +60,11 @@ impl Files {
                 path: cgroup.path().to_owned(),
             }),
         }
+    }
+
+    /// The files in a folder that has them whatever controllers there are.
+    pub(crate) fn at(folder: PathBuf) -> Self {
+        Self { folder }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -3,7 +3,7 @@
 /// The `cpu.weight` for some `cpu.shares`, so that the defaults (1024, 100) and both ends (2 and 1, 262144
 /// and 10000) meet. It is the curve that runc and crun agreed on, with which a container of one
 /// processor weighs as much as a group that says nothing.
-pub(super) fn of_shares(shares: u64) -> u64 {
+pub(crate) fn of_shares(shares: u64) -> u64 {
     /// The kernel's own bounds.
     const SHARES: (u64, u64) = (2, 262_144);
     let shares = shares.clamp(SHARES.0, SHARES.1);

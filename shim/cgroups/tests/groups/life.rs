@@ -29,12 +29,15 @@ fn a_group_is_gone_after_deletion_everywhere() {
     assert!(scratch.file("memory", "cgroup.procs").exists());
     scratch.cgroup.delete(Duration::ZERO).unwrap();
     for folder in fs::read_dir("/sys/fs/cgroup").unwrap() {
-        let left = folder.unwrap().path().join(&scratch.path[1..]);
+        let left = folder
+            .unwrap()
+            .path()
+            .join(scratch.path.trim_start_matches('/'));
         assert!(!left.exists(), "{}", left.display());
     }
     assert!(
         !Path::new("/sys/fs/cgroup")
-            .join(&scratch.path[1..])
+            .join(scratch.path.trim_start_matches('/'))
             .exists()
     );
 }
@@ -119,7 +122,7 @@ fn a_group_that_a_killed_try_left_is_taken_over() {
         .create(&limits(r#"{"pids": {"limit": 77}}"#))
         .unwrap();
     assert_eq!(scratch.read("pids", "pids.max"), "77");
-    scratch.member("stay", "");
+    let _member = scratch.member("stay", "");
 }
 
 #[test]

@@ -1,0 +1,80 @@
+//! Stopping all processes of a group at once, and letting them go on.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::hierarchy::Version;
+use crate::resources::Files;
+use crate::{Cgroup, CgroupError, file};
+
+/// A process in the middle of a system call stops within this time, or something is wrong with it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+const FIRST_PAUSE: Duration = Duration::from_micros(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(10);
+
+/// Tells all processes to stop, or to go on, and waits until the kernel says that they do.
+pub(crate) fn set(cgroup: &Cgroup, frozen: bool) -> Result<(), CgroupError> {
+    let switch = Switch::of(cgroup)?;
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = FIRST_PAUSE;
+    switch.set(frozen)?;
+    while switch.is_frozen()? != frozen {
+        if Instant::now() >= deadline {
+            // Neither half stopped nor half running.
+            switch.set(!frozen)?;
+            return Err(CgroupError::Unsettled {
+                path: switch.files.path(""),
+                wanted: if frozen { "frozen" } else { "thawed" },
+                patience: PATIENCE,
+            });
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        if switch.is_legacy {
+            // Version 1 misses a process that forks or is traced at that moment, until it is told again.
+            switch.set(frozen)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether all processes stand still because they were told to.
+pub(crate) fn is_frozen(cgroup: &Cgroup) -> Result<bool, CgroupError> {
+    Switch::of(cgroup)?.is_frozen()
+}
+
+struct Switch {
+    files: Files,
+    is_legacy: bool,
+}
+
+impl Switch {
+    fn of(cgroup: &Cgroup) -> Result<Self, CgroupError> {
+        let is_legacy = matches!(cgroup.version(), Version::V1(_));
+        let files = match is_legacy {
+            true => Files::of(cgroup, "freezer", "pause")?,
+            // Version 2 needs no controller for it.
+            false => Files::at(cgroup.folder_of("memory")),
+        };
+        Ok(Self { files, is_legacy })
+    }
+
+    fn set(&self, frozen: bool) -> Result<(), CgroupError> {
+        match (self.is_legacy, frozen) {
+            (true, true) => self.files.write("freezer.state", "FROZEN"),
+            (true, false) => self.files.write("freezer.state", "THAWED"),
+            (false, true) => self.files.write("cgroup.freeze", "1"),
+            (false, false) => self.files.write("cgroup.freeze", "0"),
+        }
+    }
+
+    /// Version 1 has a state between, which is neither.
+    fn is_frozen(&self) -> Result<bool, CgroupError> {
+        if self.is_legacy {
+            return Ok(file::read(&self.files.path("freezer.state"))?.trim() == "FROZEN");
+        }
+        let events = file::read(&self.files.path("cgroup.events"))?;
+        Ok(events.lines().any(|line| line == "frozen 1"))
+    }
+}
