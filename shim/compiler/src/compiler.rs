@@ -110,7 +110,7 @@ impl Compiler {
             Some(Signal::XCPU) => self.too_large(Limit::Processor),
             Some(Signal::XFSZ) => self.too_large(Limit::Output),
             Some(Signal::SYS) => crashed("it made a forbidden system call".to_owned(), said),
-            Some(signal) => crashed(format!("{signal:?}"), said),
+            Some(signal) => crashed(named(signal), said),
             None => crashed(status.to_string(), said),
         })
     }
@@ -121,6 +121,22 @@ impl Compiler {
             allowed: self.limits.allowed(limit),
         }
     }
+}
+
+/// The signals that end a process which did not expect them.
+fn named(signal: Signal) -> String {
+    let name = match signal {
+        Signal::ABORT => " (SIGABRT)",
+        Signal::BUS => " (SIGBUS)",
+        Signal::FPE => " (SIGFPE)",
+        Signal::ILL => " (SIGILL)",
+        // The kernel's when the node or the control group is out of memory, or an operator's.
+        Signal::KILL => " (SIGKILL)",
+        Signal::SEGV => " (SIGSEGV)",
+        Signal::TERM => " (SIGTERM)",
+        _ => "",
+    };
+    format!("signal {}{name}", signal.as_raw())
 }
 
 fn crashed(how: String, said: String) -> CompileError {

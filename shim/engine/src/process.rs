@@ -96,7 +96,7 @@ fn code_of_run(error: &RunError) -> u8 {
 }
 
 /// An error and all its sources on one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

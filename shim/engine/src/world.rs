@@ -189,5 +189,6 @@ pub(crate) async fn run(program: &Program, grants: Grants, stop: Stop) -> Result
     }
 }
 
-#[cfg(all(test, feature = "compile"))]
+#[cfg(feature = "compile")]
+#[cfg(test)]
 mod tests;

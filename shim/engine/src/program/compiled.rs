@@ -129,5 +129,6 @@ impl LoadError {
     }
 }
 
-#[cfg(all(test, feature = "compile"))]
+#[cfg(feature = "compile")]
+#[cfg(test)]
 mod tests;
