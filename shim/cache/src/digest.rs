@@ -50,7 +50,7 @@ impl Digest {
     }
 
     /// Reads back what `Display` wrote.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let mut digest = [0; 32];
         if text.len() != 64 || !text.is_ascii() {
             return None;

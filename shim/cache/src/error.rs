@@ -64,6 +64,12 @@ pub enum FetchError<E> {
     /// It could not be compiled.
     #[error("cannot compile")]
     Compile(#[source] E),
+    /// Another caller wanted the same at the same time, and it could not be compiled for him.
+    #[error("cannot compile: {reason}")]
+    Shared {
+        /// What compiling it failed of.
+        reason: String,
+    },
     /// The cache failed.
     #[error(transparent)]
     Cache(#[from] CacheError),

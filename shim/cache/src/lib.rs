@@ -4,7 +4,7 @@
 //! the engine that can run it. It is written under a temporary name, sealed, flushed and renamed, so a
 //! crash at any point leaves either no entry or a whole one; what it leaves under temporary names is
 //! locked by nobody, and the next compilation sweeps it away. One process compiles an entry at a time;
-//! whoever wants the same one waits for it.
+//! whoever wants the same one waits for it, and for its failure too.
 //!
 //! An entry is read and compared with its seal once a boot. That leaves a mark in a folder of memory, with
 //! inode, size and times of the entry; later look-ups compare the mark. [`Digests`] does the same for the
@@ -18,22 +18,26 @@ mod digests;
 mod entry;
 mod error;
 mod eviction;
+mod failures;
 mod flight;
 mod folder;
 mod identity;
 mod marks;
 mod seal;
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 pub use digest::Digest;
 pub use digests::{Digests, Origin};
 pub use entry::Entry;
 pub use error::{CacheError, FetchError};
 
+use crate::failures::Failures;
 use crate::flight::Flight;
 use crate::identity::Identity;
 use crate::marks::Marks;
@@ -45,6 +49,7 @@ pub struct Cache {
     compatibility: String,
     folder: PathBuf,
     marks: Marks,
+    failures: Failures,
     limit: u64,
 }
 
@@ -73,18 +78,20 @@ impl Cache {
             root: root.to_owned(),
             compatibility: compatibility.to_owned(),
             folder,
+            failures: Failures::open(marks)?,
             marks: Marks::open(marks, MARKS)?,
             limit,
         })
     }
 
     /// The entry for the wasm with this digest. On a miss, `compile` writes the compiled code into the
-    /// file that it is given; a second caller for the same digest waits for the first.
+    /// file that it is given; a second caller for the same digest waits for the first. What fails once
+    /// fails for all who waited for it: one after the other, each would wait for the failures of all before.
     ///
     /// # Errors
-    /// [`FetchError::Compile`] with what `compile` said; nothing is kept then. Otherwise when the cache
-    /// cannot be read or written.
-    pub fn fetch<E>(
+    /// [`FetchError::Compile`] with what `compile` said, [`FetchError::Shared`] with what that of another
+    /// said; nothing is kept then. Otherwise when the cache cannot be read or written.
+    pub fn fetch<E: fmt::Display>(
         &self,
         digest: &Digest,
         compile: impl FnOnce(&File) -> Result<(), E>,
@@ -92,12 +99,21 @@ impl Cache {
         if let Some(entry) = self.find(digest)? {
             return Ok(entry);
         }
+        let waiting_since = SystemTime::now();
         let flight = Flight::begin(self.folder.join(format!("{digest}.{LOCK}")))?;
         // Whoever was first may have finished while this one waited.
         if let Some(entry) = self.find(digest)? {
             return Ok(entry);
         }
+        let mark = self.mark(digest);
+        if let Some(reason) = self.failures.since(&mark, waiting_since)? {
+            return Err(FetchError::Shared { reason });
+        }
         let entry = self.add(digest, compile);
+        match &entry {
+            Err(FetchError::Compile(reason)) => self.failures.keep(&mark, &reason.to_string())?,
+            _ => self.failures.forget(&mark)?,
+        }
         drop(flight);
         // After a failure too: there may be leavings of those before.
         if let Err(error) = eviction::evict(&self.root, &self.marks, self.limit) {
@@ -196,7 +212,7 @@ impl Cache {
 }
 
 /// The name of an entry's mark.
-fn mark(compatibility: &str, digest: impl std::fmt::Display) -> String {
+fn mark(compatibility: &str, digest: impl fmt::Display) -> String {
     format!("{compatibility}.{digest}")
 }
 

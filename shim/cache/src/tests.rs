@@ -55,6 +55,39 @@ fn what_was_compiled_once_is_found_again() {
 }
 
 #[test]
+fn those_who_wait_for_a_failure_share_it_and_those_who_come_later_do_not() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = cache(&root, PLENTY);
+    let digest = Digest::of(b"wasm");
+    let (compilations, fetches) = (AtomicU32::new(0), 4);
+    let start = std::sync::Barrier::new(fetches);
+    let fails = |_: &File| {
+        compilations.fetch_add(1, Ordering::SeqCst);
+        // Long enough that the others wait, and that the clock of files ticks.
+        thread::sleep(Duration::from_millis(200));
+        Err("it is too large")
+    };
+    let reasons: Vec<_> = thread::scope(|scope| {
+        let fetch = || {
+            start.wait();
+            cache.fetch(&digest, fails).unwrap_err()
+        };
+        let all: Vec<_> = (0..fetches).map(|_| scope.spawn(fetch)).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(compilations.load(Ordering::SeqCst), 1);
+    let shared = |error: &FetchError<_>| matches!(error, FetchError::Shared { reason } if reason == "it is too large");
+    assert_eq!(
+        reasons.iter().filter(|error| shared(error)).count(),
+        fetches - 1
+    );
+    assert_eq!(
+        code(&cache.fetch(&digest, writes(b"code")).unwrap()),
+        b"code"
+    );
+}
+
+#[test]
 fn engines_do_not_see_each_others_code() {
     let root = tempfile::tempdir().unwrap();
     let first = cache(&root, PLENTY);
