@@ -75,6 +75,10 @@ impl Cgroup {
             // Controllers that systemd does not know, or does not hand down.
             self.make()?;
             self.limit(resources)?;
+            if self.hierarchy.is_unified() {
+                // It is there: moving it again would cost as much as the first time.
+                return Ok(());
+            }
         }
         self.join_self()
     }
