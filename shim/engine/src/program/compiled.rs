@@ -19,8 +19,11 @@ impl Program {
     /// map the same file share its pages.
     ///
     /// The program holds `file`, by a duplicate of its descriptor, for as long as it lives, and with it
-    /// whatever locks the file. A component is opened anew by way of `/proc`; where that is not mounted,
-    /// the component's code is read into memory of this process instead.
+    /// whatever locks the file.
+    ///
+    /// A component is opened anew by way of `/proc/self/fd`. Where that is not mounted, or not readable
+    /// because this process has become another user and is not dumpable, the component's code is copied into
+    /// memory of this process instead, with a warning. So call this before that.
     ///
     /// # Safety
     /// - The bytes of `file` are what [`Engine::compile`] of a build of this same source wrote, and
@@ -51,8 +54,9 @@ impl Program {
                     .map(|module| (Code::Module(module), None))
             }
             Precompiled::Component => {
+                let path = format!("/proc/self/fd/{}", file.as_raw_fd());
                 // SAFETY: as for a module; the path leads to the very file that the caller vouches for.
-                unsafe { component(engine, file) }
+                unsafe { component(engine, file, &path) }
                     .map(|component| (Code::Component(component), Some(held)))
             }
         };
@@ -63,22 +67,28 @@ impl Program {
     }
 }
 
+/// Opens the file anew at `path`, or copies it.
+///
 /// # Safety
-/// That of [`Program::from_compiled`].
+/// That of [`Program::from_compiled`]. `path` leads to the file or to nothing.
 #[expect(
     unsafe_code,
     reason = "wasmtime cannot take an open file for a component"
 )]
-unsafe fn component(engine: &Engine, file: &File) -> wasmtime::Result<Component> {
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    if std::fs::symlink_metadata(&path).is_ok() {
-        // SAFETY: the path is that of the open file, so the contract of this function covers it.
-        return unsafe { Component::deserialize_file(engine.wasmtime(), path) };
+unsafe fn component(engine: &Engine, file: &File, path: &str) -> wasmtime::Result<Component> {
+    match std::fs::metadata(path) {
+        Ok(_) => {
+            // SAFETY: the path is that of the open file, so the contract of this function covers it.
+            unsafe { Component::deserialize_file(engine.wasmtime(), path) }
+        }
+        Err(error) => {
+            log::warn!(path, error:% = error; "a component's code is copied instead of mapped");
+            let mut bytes = vec![0; usize::try_from(file.metadata()?.len())?];
+            file.read_exact_at(&mut bytes, 0)?;
+            // SAFETY: the bytes are those of the file, so the contract of this function covers them.
+            unsafe { Component::deserialize(engine.wasmtime(), bytes) }
+        }
     }
-    let mut bytes = vec![0; usize::try_from(file.metadata()?.len())?];
-    file.read_exact_at(&mut bytes, 0)?;
-    // SAFETY: the bytes are those of the file, so the contract of this function covers them.
-    unsafe { Component::deserialize(engine.wasmtime(), bytes) }
 }
 
 /// Length of the header of a 64-bit ELF file.

@@ -6,7 +6,12 @@ use super::*;
 use crate::Binary;
 
 const MODULE: &str = r#"(module (func (export "_start")))"#;
-const COMPONENT: &str = r#"(component (instance $i) (export "wasi:cli/run@0.2.0" (instance $i)))"#;
+const COMPONENT: &str = r#"(component
+    (core module $m (func (export "run") (result i32) (i32.const 0)))
+    (core instance $i (instantiate $m))
+    (func $run (result (result)) (canon lift (core func $i "run")))
+    (instance $run (export "run" (func $run)))
+    (export "wasi:cli/run@0.2.0" (instance $run)))"#;
 
 fn file(bytes: &[u8]) -> File {
     let mut file = tempfile::tempfile().unwrap();
@@ -48,6 +53,41 @@ fn what_stands_behind_the_code_does_not_disturb() {
         let mut code = engine.compile(text.as_bytes()).unwrap();
         code.extend([0xaa; 80]);
         load(&file(&code)).unwrap();
+    }
+}
+
+#[test]
+#[expect(unsafe_code, reason = "the tests keep the contract")]
+fn a_component_is_loaded_where_its_file_cannot_be_opened_anew() {
+    let engine = Engine::new().unwrap();
+    let file = file(&engine.compile(COMPONENT.as_bytes()).unwrap());
+    // SAFETY: the path leads nowhere, and the file holds what was just compiled.
+    let copied = unsafe { component(&engine, &file, "/nowhere") }.unwrap();
+    let world = crate::World::of_component(&copied, &engine, None);
+    assert_eq!(world, Ok(crate::World::Command02));
+}
+
+#[test]
+fn the_code_of_both_is_mapped_from_the_file() {
+    let engine = Engine::new().unwrap();
+    for text in [MODULE, COMPONENT] {
+        let mut stored = tempfile::NamedTempFile::new().unwrap();
+        let code = engine.compile(text.as_bytes()).unwrap();
+        stored.write_all(&code).unwrap();
+        let program = load(stored.as_file()).unwrap();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let path = stored.path().to_str().unwrap();
+        let rights: Vec<_> = maps
+            .lines()
+            .filter(|line| line.ends_with(path))
+            .filter_map(|line| line.split(' ').nth(1))
+            .collect();
+        assert!(rights.contains(&"r-xp"), "{rights:?}");
+        assert!(
+            rights.iter().all(|rights| !rights.contains('w')),
+            "{rights:?}"
+        );
+        drop(program);
     }
 }
 
