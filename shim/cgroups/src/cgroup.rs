@@ -163,7 +163,7 @@ impl Cgroup {
         freezer::set(self, false)
     }
 
-    /// Whether the group is frozen.
+    /// Whether the group was frozen, and not thawed since.
     ///
     /// # Errors
     /// When the kernel does not say.
@@ -172,7 +172,8 @@ impl Cgroup {
     }
 
     /// Sends a signal to all processes of the group and of groups below it. One that is killed is killed
-    /// also while it is frozen. Nobody is waited for; a group that is gone is no error.
+    /// also while it is frozen; another signal takes effect when the group is thawed, except that version 2
+    /// lets one that ends the process do so at once. Nobody is waited for; a group that is gone is no error.
     ///
     /// # Errors
     /// When a process cannot be sent the signal, or the group not be frozen for that moment.

@@ -19,7 +19,7 @@ pub(crate) fn set(cgroup: &Cgroup, frozen: bool) -> Result<(), CgroupError> {
     let deadline = Instant::now() + PATIENCE;
     let mut pause = FIRST_PAUSE;
     switch.set(frozen)?;
-    while switch.is_frozen()? != frozen {
+    while switch.is_settled()? != frozen {
         if Instant::now() >= deadline {
             // Neither half stopped nor half running.
             switch.set(!frozen)?;
@@ -39,9 +39,14 @@ pub(crate) fn set(cgroup: &Cgroup, frozen: bool) -> Result<(), CgroupError> {
     Ok(())
 }
 
-/// Whether all processes stand still because they were told to.
+/// Whether the processes were told to stand still, be it that one of them is on its way out.
 pub(crate) fn is_frozen(cgroup: &Cgroup) -> Result<bool, CgroupError> {
-    Switch::of(cgroup)?.is_frozen()
+    let switch = Switch::of(cgroup)?;
+    let name = match switch.is_legacy {
+        true => "freezer.self_freezing",
+        false => "cgroup.freeze",
+    };
+    Ok(switch.files.number(name)? == Some(1))
 }
 
 struct Switch {
@@ -69,8 +74,8 @@ impl Switch {
         }
     }
 
-    /// Version 1 has a state between, which is neither.
-    fn is_frozen(&self) -> Result<bool, CgroupError> {
+    /// Whether all processes stand still. Version 1 has a state between, which is neither.
+    fn is_settled(&self) -> Result<bool, CgroupError> {
         if self.is_legacy {
             return Ok(file::read(&self.files.path("freezer.state"))?.trim() == "FROZEN");
         }

@@ -56,7 +56,7 @@ fn what_a_process_takes_is_counted() {
 #[test]
 fn throttling_is_counted() {
     let mut scratch = Scratch::made(r#"{"cpu": {"quota": 1000, "period": 10000}}"#);
-    let mut member = scratch.member("spin", "30");
+    let mut member = scratch.member("spin", "100");
     assert_eq!(member.answer(), "spun");
     let (periods, throttled, time) = match scratch.cgroup.statistics().unwrap() {
         Statistics::V1(found) => {
@@ -70,7 +70,7 @@ fn throttling_is_counted() {
         ),
     };
     assert!(
-        periods >= throttled && throttled > 5 && time > 0,
+        periods >= throttled && throttled > 2 && time > 0,
         "{periods} {throttled} {time}"
     );
 }
