@@ -49,7 +49,8 @@ impl Digest {
         Ok(Self(hasher.finalize().into()))
     }
 
-    /// Reads back what `Display` wrote.
+    /// The digest of this name: 64 hexadecimal digits, as `Display` writes them.
+    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut digest = [0; 32];
         if text.len() != 64 || !text.is_ascii() {

@@ -11,8 +11,8 @@ use crate::{CacheError, Digest};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A layer of an image, as the snapshotter unpacked it: nobody changes its files in place. An overlay
-    /// shows such a file by the inode of the layer's file system, but by a device of its own, so the caller
-    /// names the layer's.
+    /// of layers on one file system shows such a file by its own inode, but by a device of the overlay, so
+    /// the caller names the layer's. Of an overlay over several file systems this cannot be said.
     Layer {
         /// The device number (`st_dev`) of the file system that holds the layer.
         device: u64,
@@ -68,8 +68,8 @@ impl Digests {
         let digest = Digest::of_file(file).map_err(read)?;
         // A file that changed while it was read, or a moment before, is looked at again the next time.
         if is_settled && Identity::of(file).map_err(read)? == identity {
-            self.marks.clear_at(LIMIT)?;
-            self.marks.write(&name, &format!("{start}{digest}"))?;
+            self.marks.clear_at(LIMIT);
+            self.marks.write(&name, &format!("{start}{digest}"));
         }
         Ok(digest)
     }

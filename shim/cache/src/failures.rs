@@ -21,14 +21,14 @@ impl Failures {
         Marks::open(marks, "failures").map(Self)
     }
 
-    pub(crate) fn keep(&self, name: &str, reason: &str) -> Result<(), CacheError> {
-        self.0.clear_at(LIMIT)?;
+    pub(crate) fn keep(&self, name: &str, reason: &str) {
+        self.0.clear_at(LIMIT);
         // The target of a link is not empty and holds no zero byte.
         let reason = reason.replace('\0', " ");
         let end = reason.floor_char_boundary(LENGTH);
         let reason = reason.get(..end).unwrap_or_default();
         let reason = if reason.is_empty() { " " } else { reason };
-        self.0.write(name, reason)
+        self.0.write(name, reason);
     }
 
     pub(crate) fn forget(&self, name: &str) -> Result<(), CacheError> {

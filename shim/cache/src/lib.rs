@@ -111,7 +111,7 @@ impl Cache {
         }
         let entry = self.add(digest, compile);
         match &entry {
-            Err(FetchError::Compile(reason)) => self.failures.keep(&mark, &reason.to_string())?,
+            Err(FetchError::Compile(reason)) => self.failures.keep(&mark, &reason.to_string()),
             _ => self.failures.forget(&mark)?,
         }
         drop(flight);
@@ -142,12 +142,12 @@ impl Cache {
         let mark = self.mark(digest);
         let identity = Identity::from(&found).to_string();
         if self.marks.read(&mark)?.as_deref() == Some(&*identity) {
-            self.marks.touch(&mark)?;
+            self.marks.touch(&mark);
             return Ok(Some(entry));
         }
         match seal::verify(&entry.file, digest) {
             Ok(()) => {
-                self.marks.write(&mark, &identity)?;
+                self.marks.write(&mark, &identity);
                 Ok(Some(entry))
             }
             Err(seal::Broken::Unreadable(source)) => Err(CacheError::at(&entry.path)(source)),
@@ -197,8 +197,7 @@ impl Cache {
             .map_err(|error| CacheError::at(&path)(error.error))?;
         folder::flush(&self.folder)?;
         let identity = Identity::of(&file).map_err(CacheError::at(&path))?;
-        self.marks
-            .write(&self.mark(digest), &identity.to_string())?;
+        self.marks.write(&self.mark(digest), &identity.to_string());
         Ok(Entry { file, path })
     }
 

@@ -49,26 +49,26 @@ impl Marks {
         }
     }
 
-    /// Makes a mark in place of the one of the same name.
-    pub(crate) fn write(&self, name: &str, says: &str) -> Result<(), CacheError> {
+    /// Makes a mark in place of the one of the same name. A folder that is full costs time and no start.
+    pub(crate) fn write(&self, name: &str, says: &str) {
         let path = self.0.join(name);
-        remove(&path)?;
-        match symlink(says, &path) {
+        let made = remove(&path).and_then(|()| match symlink(says, &path) {
             // Somebody else made one just now. If it says something else, it saves nothing and is made anew.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             made => made.map_err(CacheError::at(&path)),
-        }
+        });
+        degrade(made);
     }
 
     /// Sets a mark's time to now.
-    pub(crate) fn touch(&self, name: &str) -> Result<(), CacheError> {
+    pub(crate) fn touch(&self, name: &str) {
         let path = self.0.join(name);
         let (now, flags) = (TimeSpec::UTIME_NOW, UtimensatFlags::NoFollowSymlink);
-        match utimensat(AT_FDCWD, &path, &now, &now, flags) {
+        degrade(match utimensat(AT_FDCWD, &path, &now, &now, flags) {
             // It was evicted in between, together with its entry.
             Err(nix::errno::Errno::ENOENT) => Ok(()),
             touched => touched.map_err(|error| CacheError::at(&path)(error.into())),
-        }
+        });
     }
 
     /// When a mark was made or touched, where there is one.
@@ -84,12 +84,20 @@ impl Marks {
     }
 
     /// Removes all marks once there are `limit` of them.
-    pub(crate) fn clear_at(&self, limit: usize) -> Result<(), CacheError> {
-        let marks = folder::entries(&self.0)?;
-        if marks.len() < limit {
-            return Ok(());
-        }
-        log::info!(path:% = self.0.display(), marks:% = marks.len(); "forgetting what was marked");
-        marks.iter().try_for_each(|path| remove(path))
+    pub(crate) fn clear_at(&self, limit: usize) {
+        degrade(folder::entries(&self.0).and_then(|marks| {
+            if marks.len() < limit {
+                return Ok(());
+            }
+            log::info!(path:% = self.0.display(), marks:% = marks.len(); "forgetting what was marked");
+            marks.iter().try_for_each(|path| remove(path))
+        }));
+    }
+}
+
+fn degrade(done: Result<(), CacheError>) {
+    if let Err(error) = done {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        log::warn!(error:% = error, cause:? = cause; "what was found out is not kept");
     }
 }

@@ -272,7 +272,7 @@ fn an_entry_is_read_once_and_again_when_anything_about_it_changed() {
     let damage = File::options().write(true).open(entry.path()).unwrap();
     damage.write_all_at(b"S", 0).unwrap();
     let identity = Identity::of(&damage).unwrap().to_string();
-    cache.marks.write(&cache.mark(&digest), &identity).unwrap();
+    cache.marks.write(&cache.mark(&digest), &identity);
     assert_eq!(
         code(&cache.find(&digest).unwrap().unwrap()),
         b"Some compiled code",
@@ -347,7 +347,7 @@ fn digests_of_layers_are_kept_and_those_of_other_files_are_not() {
         &Digest::of(b"wasm").to_string(),
         &Digest::of(b"lie").to_string(),
     );
-    digests.marks.write(&name, &lie).unwrap();
+    digests.marks.write(&name, &lie);
     assert_eq!(
         digests.of(&file, layer).unwrap(),
         Digest::of(b"lie"),
@@ -387,5 +387,19 @@ fn what_a_look_up_of_a_large_module_costs() {
             cache.fetch(&digest, never).unwrap();
         }
         println!("{name}: each later one {:?}", start.elapsed() / 100);
+    }
+}
+
+#[test]
+fn marks_that_cannot_be_made_cost_no_start() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = cache(&root, PLENTY);
+    let digest = Digest::of(b"wasm");
+    // A folder in the place of a mark, as it can neither be read, replaced nor touched.
+    let mark = root.path().join("marks/entries").join(cache.mark(&digest));
+    fs::create_dir(&mark).unwrap();
+    for _ in 0..2 {
+        let entry = cache.fetch(&digest, writes(b"code")).unwrap();
+        assert_eq!(code(&entry), b"code");
     }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use coracle_cache::Digest;
+
 use crate::Limit;
 
 /// A module could not be compiled.
@@ -13,6 +15,14 @@ pub enum CompileError {
     Refused {
         /// What the engine says of it.
         reason: String,
+    },
+    /// It is not what it was hashed as.
+    #[error("its digest is {found}, and {expected} was expected: it was changed meanwhile")]
+    OtherWasm {
+        /// What it is.
+        found: Digest,
+        /// What it was to be.
+        expected: Digest,
     },
     /// It needs more than it may have.
     #[error("{limit} is limited to {allowed} (setting `{}`)", limit.setting())]
@@ -66,7 +76,10 @@ impl CompileError {
     #[must_use]
     pub fn is_about_the_module(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::TooLarge { .. } | Self::Crashed { .. } => true,
+            Self::Refused { .. }
+            | Self::OtherWasm { .. }
+            | Self::TooLarge { .. }
+            | Self::Crashed { .. } => true,
             Self::Unable { .. } | Self::Start { .. } | Self::Io { .. } => false,
         }
     }

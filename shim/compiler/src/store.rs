@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-use coracle_cache::{Cache, CacheError, Digest, Digests, Entry, FetchError, Origin};
+use coracle_cache::{Cache, Digest, Digests, Entry, FetchError, Origin};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::{CompileError, Compiler, Limit};
@@ -32,26 +32,47 @@ impl Store {
     /// same time waits for the one who compiles it.
     ///
     /// # Errors
-    /// [`FetchError::Compile`] when the wasm is refused or too large, or the compiler fails; otherwise when
-    /// the file or the cache cannot be used.
+    /// [`FetchError::Compile`] when the wasm is refused or too large, or the compiler fails, and
+    /// [`FetchError::Shared`] when it did so for somebody else; otherwise when the file or the cache cannot
+    /// be used.
     pub fn entry(&self, wasm: &File, origin: Origin) -> Result<Entry, FetchError<CompileError>> {
         self.accept(wasm).map_err(FetchError::Compile)?;
         let digest = self.digests.of(wasm, origin)?;
-        if let Origin::Layer { .. } = origin {
-            return self
-                .cache
-                .fetch(&digest, |output| self.compiler.compile(wasm, output));
+        match self.entry_of(&digest, wasm) {
+            Err(FetchError::Compile(CompileError::OtherWasm { .. })) => {
+                // It changed a moment ago, or in a way that its times do not show.
+                let digest = self.digests.of(wasm, Origin::Elsewhere)?;
+                self.entry_of(&digest, wasm)
+            }
+            fetched => fetched,
         }
-        if let Some(entry) = self.cache.find(&digest)? {
-            return Ok(entry);
-        }
-        // Whoever can write the file could change it after it was hashed, and so put code of his own under
-        // the name of another's wasm. So what is hashed is what is compiled: a copy that nobody else has.
-        let copy = self.copy(wasm).map_err(FetchError::Compile)?;
-        let read = |source| CacheError::Wasm { source };
-        let digest = Digest::of_file(&copy).map_err(read)?;
-        self.cache
-            .fetch(&digest, |output| self.compiler.compile(&copy, output))
+    }
+
+    /// The compiled form of wasm whose digest is known, as that of a blob in a content store: `wasm` is
+    /// neither hashed nor read where the compiled form is there.
+    ///
+    /// # Errors
+    /// As for [`entry`](Self::entry), and [`CompileError::OtherWasm`] when what is to be compiled has another
+    /// digest.
+    pub fn entry_of(
+        &self,
+        digest: &Digest,
+        wasm: &File,
+    ) -> Result<Entry, FetchError<CompileError>> {
+        self.cache.fetch(digest, |output| {
+            self.accept(wasm)?;
+            // Whoever can write the file could change it after it was hashed, and so put code of his own under
+            // the digest of another's wasm. So what is hashed is what is compiled: a copy nobody else has.
+            let copy = self.copy(wasm)?;
+            let found = Digest::of_file(&copy).map_err(CompileError::to("read the wasm"))?;
+            if found != *digest {
+                return Err(CompileError::OtherWasm {
+                    found,
+                    expected: *digest,
+                });
+            }
+            self.compiler.compile(&copy, output)
+        })
     }
 
     /// The compiled form of this wasm, compiled anew: what was there did not fit the engine.

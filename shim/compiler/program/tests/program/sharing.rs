@@ -88,6 +88,47 @@ fn what_is_compiled_once_is_mapped_from_then_on() {
 }
 
 #[test]
+fn wasm_under_anothers_digest_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let store = store(&root, Path::new(PROGRAM), limits());
+    let (digest, other) = (Digest::of(&hello()), Digest::of(b"other"));
+    let refused = store.entry_of(&other, &file(&hello())).unwrap_err();
+    let reason = std::error::Error::source(&refused).unwrap().to_string();
+    assert_eq!(
+        reason,
+        format!("its digest is {digest}, and {other} was expected: it was changed meanwhile")
+    );
+    load(&store.entry_of(&digest, &file(&hello())).unwrap()).unwrap();
+    // Found without a look at the file.
+    load(&store.entry_of(&digest, &file(b"")).unwrap()).unwrap();
+}
+
+#[test]
+fn what_is_written_between_hashing_and_compiling_does_not_take_anothers_place() {
+    let root = tempfile::tempdir().unwrap();
+    // A compiler that stands for the moment between: it changes the file, and then compiles.
+    let wasm = root.path().join("app.wasm");
+    fs::write(&wasm, hello()).unwrap();
+    let swaps = root.path().join("swaps");
+    let text = format!(
+        "#!/bin/sh\necho '(module (func (export \"other\")))' > {}\nexec {PROGRAM} \"$@\"\n",
+        wasm.display()
+    );
+    fs::write(&swaps, text).unwrap();
+    fs::set_permissions(&swaps, fs::Permissions::from_mode(0o755)).unwrap();
+    // What is said to be of a layer is believed no more: a container may write over its root.
+    for origin in [Origin::Elsewhere, Origin::Layer { device: 1 }] {
+        fs::write(&wasm, hello()).unwrap();
+        let fresh = tempfile::tempdir().unwrap();
+        let store = store(&fresh, &swaps, limits());
+        let opened = File::open(&wasm).unwrap();
+        let entry = store.entry(&opened, origin).unwrap();
+        assert_ne!(fs::read(&wasm).unwrap(), hello());
+        assert_eq!(load(&entry).unwrap().world(), &World::Wasip1Command);
+    }
+}
+
+#[test]
 fn processes_that_want_the_same_compile_it_once() {
     let root = tempfile::tempdir().unwrap();
     let (script, starts) = counting(&root);
