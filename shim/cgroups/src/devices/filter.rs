@@ -1,8 +1,9 @@
 //! Rules for devices as a program for the kernel, which version 2 asks at every access.
 //!
-//! The program looks at each kind of access that is asked for by itself: for each it tries the rules that
-//! speak of it, the last first, until one fits. All have to be allowed. It is straight-line code that
-//! jumps forward only, with no call and no memory but what it is asked about.
+//! The program tries the rules, the last first. One that fits and allows settles the access that it speaks
+//! of, until all that is asked for is settled; one that fits and denies some of what is still open ends the
+//! search. It is straight-line code that jumps forward only, with no call and no memory but what it is asked
+//! about.
 
 use super::{Kind, Rule};
 
@@ -39,7 +40,6 @@ const AND: u8 = 0x54;
 const SHIFT_RIGHT: u8 = 0x74;
 const COPY: u8 = 0xbc;
 const SET: u8 = 0xb4;
-const JUMP: u8 = 0x05;
 const JUMP_IF_EQUAL: u8 = 0x16;
 const JUMP_UNLESS_EQUAL: u8 = 0x56;
 const EXIT: u8 = 0x95;
@@ -70,89 +70,93 @@ pub(super) fn program(rules: &[Rule]) -> Vec<Instruction> {
         instruction(SHIFT_RIGHT, Access, Result, 0, 16),
         instruction(LOAD, Major, Question, MAJOR, 0),
         instruction(LOAD, Minor, Question, MINOR, 0),
+        // Nothing is asked for, so nothing is refused.
+        instruction(JUMP_UNLESS_EQUAL, Access, Result, 2, 0),
     ];
-    for access in [MAKE, READ, WRITE] {
-        let decision = decision(rules, access);
-        program.extend([
-            instruction(COPY, Result, Access, 0, 0),
-            instruction(AND, Result, Result, 0, access),
-            instruction(JUMP_IF_EQUAL, Result, Result, distance(decision.len()), 0),
-        ]);
-        program.extend(decision);
-    }
     program.extend(answer(1));
+    // The kernel refuses a program with instructions that are never met.
+    let decisive = rules.iter().rposition(Rule::is_everything);
+    let tried: Vec<&Rule> = rules[decisive.unwrap_or(0)..].iter().rev().collect();
+    program.extend(try_by_kind(&tried));
+    if decisive.is_none() {
+        program.extend(answer(0));
+    }
     program
 }
 
-/// Goes on behind itself where this access is allowed, and else answers no.
-fn decision(rules: &[Rule], access: u32) -> Vec<Instruction> {
-    let speaks = |rule: &&Rule| match access {
-        MAKE => rule.access.make,
-        READ => rule.access.read,
-        _ => rule.access.write,
-    };
-    // From the end, so that the distance to what is behind is known: the default is the last of all.
-    let relevant: Vec<&Rule> = rules.iter().filter(speaks).collect();
-    let decisive = relevant
-        .iter()
-        .rposition(|rule| conditions(rule).is_empty());
-    let (mut behind, tried) = match decisive {
-        Some(at) if relevant[at].allow => (Vec::new(), &relevant[at + 1..]),
-        Some(at) => (answer(0).to_vec(), &relevant[at + 1..]),
-        None => (answer(0).to_vec(), &relevant[..]),
-    };
-    for rule in tried {
-        let mut block = try_rule(rule, behind.len());
-        block.append(&mut behind);
-        behind = block;
-    }
-    behind
+/// Tries rules in this order. Neighbours about the same kind are passed over together: the kernel's time
+/// for a program grows with its branches, and every container waits for that.
+fn try_by_kind(rules: &[&Rule]) -> Vec<Instruction> {
+    let same = |a: &&Rule, b: &&Rule| a.kind == b.kind;
+    let groups = rules.chunk_by(same).map(|group| {
+        let kind = match group[0].kind {
+            Kind::Any => None,
+            Kind::Block => Some(BLOCK),
+            Kind::Character => Some(CHARACTER),
+        };
+        when(Register::Kind, kind, try_by_major(group))
+    });
+    groups.flatten().collect()
 }
 
-/// Tries one rule. Where it allows, goes on behind the `rest` instructions that follow it.
-fn try_rule(rule: &Rule, rest: usize) -> Vec<Instruction> {
-    let result = match rule.allow {
-        true => vec![instruction(
-            JUMP,
-            Register::Result,
-            Register::Result,
-            distance(rest),
+fn try_by_major(rules: &[&Rule]) -> Vec<Instruction> {
+    let same = |a: &&Rule, b: &&Rule| a.major == b.major;
+    let groups = rules.chunk_by(same).map(|group| {
+        let each = group
+            .iter()
+            .flat_map(|rule| when(Register::Minor, rule.minor, decide(rule)));
+        when(Register::Major, group[0].major, each.collect())
+    });
+    groups.flatten().collect()
+}
+
+/// Passes over `then`, unless the register has this value.
+fn when(register: Register, value: Option<u32>, mut then: Vec<Instruction>) -> Vec<Instruction> {
+    if let Some(value) = value {
+        let behind = distance(then.len());
+        then.insert(
             0,
-        )],
-        false => answer(0).to_vec(),
-    };
-    let conditions = conditions(rule);
-    let count = conditions.len();
-    let checks = conditions
-        .into_iter()
-        .enumerate()
-        .map(|(at, (register, value))| {
-            let behind = count - at - 1 + result.len();
-            instruction(
-                JUMP_UNLESS_EQUAL,
-                register,
-                Register::Result,
-                distance(behind),
-                value,
-            )
-        });
-    checks.chain(result.iter().copied()).collect()
+            instruction(JUMP_UNLESS_EQUAL, register, Register::Result, behind, value),
+        );
+    }
+    then
 }
 
-fn conditions(rule: &Rule) -> Vec<(Register, u32)> {
-    let kind = match rule.kind {
-        Kind::Any => None,
-        Kind::Block => Some(BLOCK),
-        Kind::Character => Some(CHARACTER),
+/// What a rule that fits says: the answer, or which access is still open.
+fn decide(rule: &Rule) -> Vec<Instruction> {
+    use Register::{Access, Result};
+    let answer = answer(rule.allow.into());
+    if rule.access == super::Access::ALL {
+        return answer.to_vec();
+    }
+    let all = MAKE | READ | WRITE;
+    let mentioned = mentioned(rule);
+    let mut program = match rule.allow {
+        true => vec![
+            instruction(AND, Access, Result, 0, all & !mentioned),
+            instruction(JUMP_UNLESS_EQUAL, Access, Result, 2, 0),
+        ],
+        false => vec![
+            instruction(COPY, Result, Access, 0, 0),
+            instruction(AND, Result, Result, 0, mentioned),
+            instruction(JUMP_IF_EQUAL, Result, Result, 2, 0),
+        ],
     };
+    program.extend(answer);
+    program
+}
+
+/// The access that a rule speaks of.
+fn mentioned(rule: &Rule) -> u32 {
+    let access = rule.access;
     [
-        (Register::Kind, kind),
-        (Register::Major, rule.major),
-        (Register::Minor, rule.minor),
+        (access.make, MAKE),
+        (access.read, READ),
+        (access.write, WRITE),
     ]
     .into_iter()
-    .filter_map(|(register, value)| Some((register, value?)))
-    .collect()
+    .filter_map(|(has, bit)| has.then_some(bit))
+    .sum()
 }
 
 fn answer(answer: u32) -> [Instruction; 2] {

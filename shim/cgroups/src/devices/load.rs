@@ -121,3 +121,69 @@ fn bpf<A>(command: c_long, attributes: &A) -> io::Result<RawFd> {
 fn number(descriptor: RawFd) -> u32 {
     descriptor.unsigned_abs()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::super::{ALWAYS, Rule, filter};
+    use super::*;
+
+    /// A group of version 2, which hosts with version 1 have too, beside it.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new() -> Self {
+            let hybrid = Path::new("/sys/fs/cgroup/unified");
+            let root = if hybrid.is_dir() {
+                hybrid
+            } else {
+                Path::new("/sys/fs/cgroup")
+            };
+            let folder = root.join(format!("coracle-test-filter-{}", std::process::id()));
+            std::fs::create_dir(&folder).unwrap();
+            Self(folder)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            drop(std::fs::remove_dir(&self.0));
+        }
+    }
+
+    #[test]
+    fn the_kernel_takes_what_rules_are_made_into() {
+        let json = r#"[
+            {"allow": false, "access": "rwm"},
+            {"allow": true, "type": "c", "major": 10, "minor": 200, "access": "rw"},
+            {"allow": false, "type": "b", "major": 8, "access": "w"},
+            {"allow": true, "major": 8, "minor": 1, "access": "m"}
+        ]"#;
+        let listed: Vec<oci_spec::runtime::LinuxDeviceCgroup> = serde_json::from_str(json).unwrap();
+        let listed: Vec<Rule> = listed
+            .iter()
+            .map(|rule| Rule::parse(rule).unwrap())
+            .collect();
+        let scratch = Scratch::new();
+        let all = [
+            &[][..],
+            &ALWAYS,
+            &listed,
+            &[&listed[..], &ALWAYS].concat(),
+            &listed[..1],
+        ];
+        for rules in all {
+            attach(&scratch.0, &filter::program(rules)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_program_that_the_kernel_refuses_is_an_error() {
+        let scratch = Scratch(PathBuf::from("/proc/self"));
+        let error = attach(&scratch.0, &filter::program(&[])).unwrap_err();
+        assert!(error.to_string().starts_with("cannot attach"), "{error}");
+        let error = attach(&scratch.0, &[0]).unwrap_err();
+        assert!(error.to_string().starts_with("cannot load"), "{error}");
+    }
+}

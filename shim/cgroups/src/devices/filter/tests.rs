@@ -1,4 +1,4 @@
-//! The program, run by a machine of twenty lines that knows its nine operations.
+//! The program, run by a machine of twenty lines that knows its operations.
 
 use super::super::{ALWAYS, Access};
 use super::*;
@@ -15,7 +15,6 @@ fn run(program: &[Instruction], kind: u32, access: u32, major: u32, minor: u32) 
         let value = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
         let jump = match bytes[0] {
             EXIT => return registers[0],
-            JUMP => true,
             JUMP_IF_EQUAL => registers[to] == value,
             JUMP_UNLESS_EQUAL => registers[to] != value,
             LOAD => {
@@ -114,4 +113,68 @@ fn a_rule_for_all_ends_the_search() {
         rule(false, Kind::Any, None, None, "rwm"),
     ]);
     assert_eq!(run(&refused, BLOCK, READ, 8, 0), 0);
+}
+
+/// What the rules mean, said slowly: for each access by itself, the last rule that fits and speaks of it.
+fn meaning(rules: &[Rule], kind: u32, access: u32, major: u32, minor: u32) -> u32 {
+    let fits = |rule: &&Rule| {
+        let kinds = match rule.kind {
+            Kind::Any => true,
+            Kind::Block => kind == BLOCK,
+            Kind::Character => kind == CHARACTER,
+        };
+        let same = |wanted: Option<u32>, found| wanted.is_none_or(|wanted| wanted == found);
+        kinds && same(rule.major, major) && same(rule.minor, minor)
+    };
+    let is_allowed = |bit: &u32| {
+        let speaks = |rule: &&Rule| mentioned(rule) & bit != 0;
+        let last = rules.iter().rfind(|rule| fits(rule) && speaks(rule));
+        access & bit == 0 || last.is_some_and(|rule| rule.allow)
+    };
+    [MAKE, READ, WRITE].iter().all(is_allowed).into()
+}
+
+/// A sequence of numbers that is the same at every run.
+struct Sequence(u64);
+
+impl Sequence {
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        u32::try_from(self.0 >> 33).unwrap() % bound
+    }
+
+    fn rule(&mut self) -> Rule {
+        let number = |drawn: u32| (drawn < 3).then_some(drawn);
+        let kinds = [Kind::Any, Kind::Block, Kind::Character];
+        let letters = ["r", "w", "m", "rw", "rm", "wm", "rwm", "rwm"];
+        Rule {
+            allow: self.below(2) == 0,
+            kind: kinds[self.below(3) as usize],
+            major: number(self.below(4)),
+            minor: number(self.below(4)),
+            access: Access::parse(letters[self.below(8) as usize]).unwrap(),
+        }
+    }
+}
+
+#[test]
+fn the_program_means_what_the_rules_mean() {
+    let mut sequence = Sequence(1);
+    for _ in 0..500 {
+        let count = sequence.below(8);
+        let rules: Vec<Rule> = (0..count).map(|_| sequence.rule()).collect();
+        let program = program(&rules);
+        for question in 0..2 * 8 * 4 * 4 {
+            let (kind, access) = (1 + question % 2, question / 2 % 8);
+            let (major, minor) = (question / 16 % 4, question / 64);
+            assert_eq!(
+                run(&program, kind, access, major, minor),
+                meaning(&rules, kind, access, major, minor),
+                "{rules:?}: {kind} {access} {major}:{minor}"
+            );
+        }
+    }
 }
