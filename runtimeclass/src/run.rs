@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use coracle_node_installer::cluster::{Cluster, Standing};
-use coracle_node_installer::installer::Outcome;
+use coracle_node_installer::installer::{InstallError, Outcome};
 use coracle_node_installer::payload::Payload;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
@@ -83,10 +83,23 @@ pub(crate) fn stay(node: &NodeOptions, payload: &PayloadOptions, every: Duration
     }
 }
 
-/// Uninstalls, and stays: a DaemonSet would start a program again that ends.
+/// Uninstalls, and stays: a DaemonSet would start a program again that ends. Where pods run, it waits for
+/// them: started again after a failure, it would notice their end only after minutes.
 pub(crate) fn remove(node: &NodeOptions, force: bool) -> Result<()> {
     let end = End::awaited()?;
-    uninstall(node, force)?;
+    let mut told = None;
+    while let Err(error) = uninstall(node, force) {
+        let Some(InstallError::InUse { pids }) = error.downcast_ref() else {
+            return Err(error);
+        };
+        if told.as_ref() != Some(pids) {
+            tracing::warn!("{error}");
+            told = Some(pids.clone());
+        }
+        if end.comes_within(COUNT_EVERY)? {
+            return Ok(());
+        }
+    }
     while !end.comes_within(Duration::from_secs(3600))? {}
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use coracle_image::{layout, node};
+use coracle_image::{elf, layout, node};
 
 /// Writes an image as an archive in the OCI image layout, and prints its digest
 ///
@@ -35,6 +35,8 @@ fn main() -> Result<()> {
     for path in &options.programs {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        elf::is_static(&bytes, &options.architecture)
+            .with_context(|| format!("{} cannot be used", path.display()))?;
         programs.insert(name.into_owned(), bytes);
     }
     let image = node::image(&options.name, &options.architecture, &programs)?;

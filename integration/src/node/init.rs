@@ -143,7 +143,8 @@ fn tend(layout: &Layout) -> Result<()> {
         };
         if ended {
             while signals.read_signal()?.is_some() {}
-            reap()?;
+            let ended = reap()?;
+            services.revive(CONTAINERD, &ended)?;
         }
         if asked {
             let Some(lines) = requests.read(&lifeline)? else {
@@ -177,13 +178,13 @@ fn end_descendants() -> Result<()> {
     }
 }
 
-fn reap() -> Result<()> {
+/// Takes note of every child that has ended, and names them.
+fn reap() -> Result<Vec<Pid>> {
+    let mut children = Vec::new();
     loop {
         match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
-            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
-            ended => {
-                ended?;
-            }
+            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(children),
+            ended => children.extend(ended?.pid()),
         }
     }
 }

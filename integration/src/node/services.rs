@@ -8,6 +8,8 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
@@ -25,6 +27,9 @@ pub(super) const START: &str = "start";
 
 /// The word before the name of a program that is to end.
 pub(super) const STOP: &str = "stop";
+
+/// How long a program that has ended by itself stays away.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Says what `service` is: the words of its command.
 pub(super) fn describe(layout: &Layout, service: &str, command: &[String]) -> Result<()> {
@@ -84,6 +89,23 @@ impl<'l> Services<'l> {
         let pid = Pid::from_raw(i32::try_from(child.id())?);
         self.running.insert(service.to_owned(), pid);
         Ok(())
+    }
+
+    /// Starts `service` again where it is among those that have ended and nobody asked it to: as systemd does
+    /// with containerd's unit, so that whoever changes its configuration need only end it.
+    pub(super) fn revive(&mut self, service: &str, ended: &[Pid]) -> Result<()> {
+        if !self
+            .running
+            .get(service)
+            .is_some_and(|pid| ended.contains(pid))
+        {
+            return Ok(());
+        }
+        log::warn!(service; "it has ended, and is started again");
+        self.running.remove(service);
+        // One that ends at once, over its configuration, is not to fill the machine.
+        thread::sleep(PAUSE);
+        self.start(service)
     }
 
     /// Asks `service` to end, and waits until it did; it may be dead already.

@@ -17,7 +17,7 @@ pub(super) struct Selection {
 }
 
 /// The tests that are ignored everywhere but on this machine with systemd.
-const SYSTEMD: &str = "systemd";
+const SYSTEMD: [&str; 2] = ["installer_systemd", "systemd"];
 
 /// The wanted tests of each executable, from words such as `native` and `wasm::guests::hello`.
 pub(super) fn select(words: &[String]) -> BTreeMap<String, Selection> {
@@ -65,7 +65,7 @@ pub(super) fn tests(
             words.extend(selection.filters.iter().map(|filter| quoted(filter)));
         }
         words.extend(arguments.iter().map(|argument| quoted(argument)));
-        if name == SYSTEMD && init == Init::Systemd {
+        if SYSTEMD.contains(&name.as_str()) && init == Init::Systemd {
             words.push("--ignored".to_owned());
         }
         script += &format!(
