@@ -1,1 +1,0 @@
-//! What a container is to run: a native program, or wasm.
