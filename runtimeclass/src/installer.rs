@@ -22,6 +22,7 @@ use crate::node::NodeRoot;
 use crate::payload::Payload;
 use crate::plan::{self, Place, Plan};
 use crate::record::{self, Configured, Record};
+use crate::schema::Schema;
 use crate::transaction::{ChangeError, Transaction};
 use crate::write;
 
@@ -87,6 +88,10 @@ impl<'h, H: Host> Installer<'h, H> {
         let (distribution, seat, plan) = self.plan()?;
         if !plan.is_done() {
             self.check(distribution, &plan)?;
+        }
+        if seat.named && plan.schema == Schema::V2 {
+            let folder = seat.folder.display();
+            tracing::warn!(%folder, "containerd 1.6 finds no shim outside of its PATH; newer ones do");
         }
         let mut changes = Transaction::default();
         let mut outcome = Outcome::default();

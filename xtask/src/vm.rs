@@ -18,7 +18,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::build::{self, SHIM_FOLDER};
+use crate::build::{self, SHIM_FOLDER, cargo};
 use crate::steps::{self, Steps};
 use crate::{cache, guests, prerequisites};
 use machine::Machine;
@@ -156,6 +156,10 @@ fn work(options: &Options) -> anyhow::Result<String> {
     };
     let wanted = work::select(&words);
     let executables = executables::build(&work::names(&wanted))?;
+    if wanted.contains_key("installer_systemd") {
+        // Its tests run it as a program, which stands beside them.
+        steps::run(cargo("build").args(["--locked", "--package", "coracle-node-installer"]))?;
+    }
     let skipped = options.skip.iter();
     let arguments: Vec<String> = skipped
         .flat_map(|part| ["--skip".to_owned(), part.clone()])
