@@ -4,10 +4,6 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Context as _;
-
-use crate::steps::run;
-
 /// The environment variable by which the harness finds the shim: the folder that holds it.
 pub(crate) const SHIM_FOLDER: &str = "CORACLE_SHIM_DIR";
 
@@ -30,27 +26,9 @@ pub(crate) fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |set| root().join(set))
 }
 
-/// The manifest of the shim, a workspace of its own.
-pub(crate) fn shim_manifest() -> PathBuf {
+/// The manifest of the shim on containerd-shim-wasm's host, a workspace of its own.
+pub(crate) fn runwasi_manifest() -> PathBuf {
     root().join("shim/runwasi/Cargo.toml")
-}
-
-/// Builds the shim as it is shipped, and answers with the folder that holds it.
-///
-/// # Errors
-/// When the build fails or has not produced the binary.
-pub(crate) fn shim() -> anyhow::Result<PathBuf> {
-    run(cargo("build")
-        .args(["--release", "--locked", "--manifest-path"])
-        .arg(shim_manifest())
-        .arg("--target-dir")
-        .arg(target()))?;
-    let folder = target().join("release");
-    let binary = folder.join("containerd-shim-coracle-v1");
-    binary
-        .metadata()
-        .with_context(|| format!("no {}", binary.display()))?;
-    Ok(folder)
 }
 
 /// A program of the harness, ready to run with the shim that was just built.

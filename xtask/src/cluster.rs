@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use crate::build::{self, cargo};
 use crate::steps::{self, Steps, say};
-use crate::{guests, prerequisites};
+use crate::{guests, prerequisites, programs};
 
 /// What is done with the cluster.
 #[derive(Args)]
@@ -62,7 +62,7 @@ fn up() -> anyhow::Result<()> {
         prerequisites::install()?;
         prerequisites::install_for_cluster()
     })?;
-    let shim = steps.step("build the shim", build::shim)?;
+    let shim = steps.step("build the shims and the compiler", programs::shims)?;
     steps.step("build the guests", || guests::build(&[]))?;
     steps.step("build Kubernetes", || steps::run(harness().arg("build")))?;
     steps.step("start the cluster", || {

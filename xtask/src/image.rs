@@ -1,49 +1,16 @@
 //! `cargo xtask image`: the image of the chart's DaemonSet, the same bytes from the same commit.
 
-mod toolchain;
-
 use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::Command;
 
-use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use crate::build::{cargo, root, target};
+use crate::build::{cargo, target};
+use crate::programs;
 use crate::steps::{self, Steps};
-use toolchain::Toolchain;
+use crate::toolchain::Toolchain;
 
 /// The name that the image has where it is imported; the chart's default.
 const NAME: &str = "coracle.dev/node";
-
-/// A program of the image: the first is started, all others are installed on nodes.
-struct Program {
-    name: &'static str,
-    package: &'static str,
-    /// The workspace that it belongs to.
-    manifest: &'static str,
-}
-
-const PROGRAMS: &[Program] = &[
-    program(
-        "coracle-node-installer",
-        "coracle-node-installer",
-        "Cargo.toml",
-    ),
-    program(
-        "containerd-shim-coracle-v1",
-        "coracle-shim-runwasi",
-        "shim/runwasi/Cargo.toml",
-    ),
-];
-
-const fn program(name: &'static str, package: &'static str, manifest: &'static str) -> Program {
-    Program {
-        name,
-        package,
-        manifest,
-    }
-}
 
 /// What kind of image.
 #[derive(Args)]
@@ -70,7 +37,7 @@ pub(crate) enum Platform {
 }
 
 impl Platform {
-    fn native() -> Self {
+    pub(crate) fn native() -> Self {
         if cfg!(target_arch = "aarch64") {
             Self::Arm64
         } else {
@@ -79,7 +46,7 @@ impl Platform {
     }
 
     /// As OCI names it.
-    fn architecture(self) -> &'static str {
+    pub(crate) fn architecture(self) -> &'static str {
         match self {
             Self::Amd64 => "amd64",
             Self::Arm64 => "arm64",
@@ -94,14 +61,14 @@ pub(crate) enum Libc {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let mut steps = Steps::new(2 + PROGRAMS.len());
+    let mut steps = Steps::new(2 + programs::ALL.len());
     let toolchain = steps.step("find the toolchain", || {
         Toolchain::of(options.platform, options.libc)
     })?;
-    let mut programs = Vec::new();
-    for program in PROGRAMS {
+    let mut built = Vec::new();
+    for program in programs::ALL {
         let title = format!("build {}", program.name);
-        programs.push(steps.step(&title, || build(program, &toolchain))?);
+        built.push(steps.step(&title, || program.build(&toolchain))?);
     }
     let architecture = options.platform.architecture();
     let folder = target().join("image");
@@ -114,31 +81,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             .args(["--name", &format!("{NAME}:{}", options.tag)])
             .args(["--architecture", architecture, "--output"])
             .arg(&archive)
-            .args(&programs);
+            .args(&built);
         steps::answer(&mut image)
     })?;
     writeln!(std::io::stdout(), "{} {}", archive.display(), digest.trim())?;
     Ok(())
-}
-
-/// Builds a program, and answers where it is.
-fn build(program: &Program, toolchain: &Toolchain) -> anyhow::Result<PathBuf> {
-    let mut command: Command = cargo("build");
-    command
-        .args(["--release", "--locked", "--target", toolchain.triple])
-        .args(["--package", program.package, "--bin", program.name])
-        .arg("--manifest-path")
-        .arg(root().join(program.manifest))
-        .arg("--target-dir")
-        .arg(target());
-    toolchain.prepare(&mut command);
-    steps::run(&mut command)?;
-    let built = target()
-        .join(toolchain.triple)
-        .join("release")
-        .join(program.name);
-    built
-        .metadata()
-        .with_context(|| format!("no {}", built.display()))?;
-    Ok(built)
 }

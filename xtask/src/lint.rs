@@ -1,6 +1,6 @@
 //! `cargo xtask lint`: formatting and lints of every workspace.
 
-use crate::build::{cargo, shim_manifest, target};
+use crate::build::{cargo, runwasi_manifest, target};
 use crate::prerequisites;
 use crate::steps::{self, Steps};
 
@@ -13,7 +13,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
             cargo("fmt")
                 .arg("--check")
                 .arg("--manifest-path")
-                .arg(shim_manifest()),
+                .arg(runwasi_manifest()),
         )
     })?;
     steps.step("lints", || {
@@ -22,7 +22,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         // In the release profile, so that the dependencies are shared with the shim's build.
         let mut shim = cargo("clippy");
         shim.args(["--release", "--manifest-path"])
-            .arg(shim_manifest());
+            .arg(runwasi_manifest());
         steps::run(shim.arg("--target-dir").arg(target()).args(deny))
     })
 }

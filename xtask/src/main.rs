@@ -12,8 +12,10 @@ mod guests;
 mod image;
 mod lint;
 mod prerequisites;
+mod programs;
 mod steps;
 mod test;
+mod toolchain;
 mod vm;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -39,6 +41,10 @@ enum Task {
     /// Installs what is missing, builds the shim and the guests, and runs the tests of all crates:
     /// the engine's own, and those against a real containerd.
     Test(test::Options),
+    /// Build the shims and the compiler as they are shipped, and print the folder that holds them
+    ///
+    /// Static programs. What runs containers by hand finds them on a PATH that begins with this folder.
+    Shims,
     /// Build the guest programs that the tests and the demo run
     Guests(guests::Options),
     /// Measure: time from start to exit, and memory of idle pods, beside runc
@@ -77,6 +83,7 @@ fn main() -> anyhow::Result<()> {
     match task {
         Task::Demo(options) => demo::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::Shims => programs::run(),
         Task::Guests(options) => guests::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Cluster(options) => cluster::run(&options),

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use crate::build::{self, SHIM_FOLDER, cargo, shim_manifest, target};
+use crate::build::{SHIM_FOLDER, cargo};
 use crate::steps::{self, Steps};
-use crate::{akri, cluster, guests, prerequisites, vm};
+use crate::{akri, cluster, guests, prerequisites, programs, vm};
 
 /// Which tests.
 #[derive(Args, Default)]
@@ -18,9 +18,9 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let filter = options.filter.as_deref();
-    let mut steps = Steps::new(9 + usize::from(options.slow));
+    let mut steps = Steps::new(8 + usize::from(options.slow));
     steps.step("install what is missing", prerequisites::install)?;
-    let shim = steps.step("build the shim", build::shim)?;
+    let shim = steps.step("build the shims and the compiler", programs::shims)?;
     steps.step("build the guests", || guests::build(&[]))?;
     steps.step("build the handlers and the proxy of Akri", akri::build)?;
     steps.step("build the node installer", || {
@@ -28,16 +28,6 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         steps::run(cargo("build").args(["--locked", "--package", "coracle-node-installer"]))
     })?;
     steps.step("build Kubernetes", cluster::prepare)?;
-    steps.step("test the shim", || {
-        steps::run(
-            cargo("test")
-                .args(["--release", "--locked", "--manifest-path"])
-                .arg(shim_manifest())
-                .arg("--target-dir")
-                .arg(target())
-                .args(filter),
-        )
-    })?;
     steps.step(
         "test everything else, against a real containerd and Kubernetes",
         || {

@@ -18,9 +18,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::build::{self, SHIM_FOLDER, cargo};
+use crate::build::{SHIM_FOLDER, cargo};
 use crate::steps::{self, Steps};
-use crate::{cache, guests, prerequisites};
+use crate::{cache, guests, prerequisites, programs};
 use machine::Machine;
 use share::Share;
 
@@ -137,7 +137,7 @@ fn prepare() -> anyhow::Result<()> {
 
 /// The folder that the environment names, else the shim that is built here.
 fn shim() -> anyhow::Result<PathBuf> {
-    env::var_os(SHIM_FOLDER).map_or_else(build::shim, |folder| Ok(folder.into()))
+    env::var_os(SHIM_FOLDER).map_or_else(programs::shims, |folder| Ok(folder.into()))
 }
 
 /// The script that the machine runs.

@@ -89,6 +89,10 @@ runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.coracle]
 runtime_type = "io.containerd.coracle.v1"
 pod_annotations = ["coracle.dev/*"]
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.coracle-runwasi]
+runtime_type = "io.containerd.coracle-runwasi.v1"
+pod_annotations = ["coracle.dev/*"]
 {drivers}"#
     )
 }

@@ -88,7 +88,8 @@ pub(crate) async fn env() -> Result<()> {
     let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     assert_eq!(
         lines,
-        ["EMPTY=", path, "SHIP=coracle"],
+        // As under runc, the home directory is the user's.
+        ["EMPTY=", "HOME=/", path, "SHIP=coracle"],
         "{}",
         finished.stderr
     );

@@ -36,7 +36,6 @@ async fn a_wasm_and_a_native_container_share_a_pod() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "containerd-shim-wasm 1.0.1 leaves native programs the shim's own environment: its executor sets none"]
 async fn a_native_container_has_the_environment_of_its_spec() -> Result<()> {
     let node = Node::shared().await?;
     let native = PodContainer::new("native", &native::busybox()?)
@@ -50,14 +49,14 @@ async fn a_native_container_has_the_environment_of_its_spec() -> Result<()> {
         .await?;
     let ended = pod.ended("native").await?;
     let text = ended.stdout.text();
-    // The shell adds PWD and SHLVL, CRI the name of the pod.
+    // The shell adds PWD and SHLVL, CRI the name of the pod, and every runtime the home directory.
     let names: Vec<&str> = text
         .lines()
         .filter_map(|line| Some(line.split_once('=')?.0))
         .collect();
     assert_eq!(
         names,
-        ["HOSTNAME", "PATH", "PWD", "SHIP", "SHLVL"],
+        ["HOME", "HOSTNAME", "PATH", "PWD", "SHIP", "SHLVL"],
         "{}",
         ended.stderr
     );

@@ -147,23 +147,3 @@ fn grants(context: &impl RuntimeContext) -> Grants {
         stderr: Output::Inherit,
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bare_command_is_looked_for_in_the_containers_path() {
-        let folder = std::env::temp_dir().join(format!("coracle-find-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("tool.wasm"), b"").unwrap();
-        let env = [format!("PATH=/nowhere:{}", folder.display())];
-        let found = find(Path::new("tool.wasm"), &env);
-        let relative = find(Path::new("./tool.wasm"), &env);
-        let missing = find(Path::new("other.wasm"), &env);
-        std::fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(found, folder.join("tool.wasm"));
-        assert_eq!(relative, Path::new("./tool.wasm"));
-        assert_eq!(missing, Path::new("other.wasm"));
-    }
-}

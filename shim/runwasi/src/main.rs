@@ -1,4 +1,4 @@
-//! `containerd-shim-coracle-v1` on the host that containerd-shim-wasm brings.
+//! `containerd-shim-coracle-runwasi-v1`: the engine on the host that containerd-shim-wasm brings.
 //!
 //! That host makes the container, tells native programs from everything else, and fetches wasm layers;
 //! what is no native program comes here, inside the finished container, and is run by the engine.
@@ -17,7 +17,7 @@ impl Shim for Coracle {
     type Sandbox = Guest;
 
     fn name() -> &'static str {
-        "coracle"
+        "coracle-runwasi"
     }
 
     fn version() -> Version {

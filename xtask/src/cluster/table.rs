@@ -6,9 +6,9 @@ use std::io;
 
 use anyhow::{Context as _, bail};
 
-use crate::build::{self, SHIM_FOLDER, cargo, root, target};
+use crate::build::{SHIM_FOLDER, cargo, root, target};
 use crate::steps::{self, Steps};
-use crate::{guests, prerequisites};
+use crate::{guests, prerequisites, programs};
 
 /// By this variable the tests learn where to write what they have seen.
 const RESULTS: &str = "CORACLE_CLUSTER_RESULTS";
@@ -31,7 +31,7 @@ pub(super) fn run() -> anyhow::Result<()> {
         prerequisites::install()?;
         super::prepare()
     })?;
-    let shim = steps.step("build the shim", build::shim)?;
+    let shim = steps.step("build the shims and the compiler", programs::shims)?;
     steps.step("build the guests", || guests::build(&[]))?;
     let results = target().join("cluster-results");
     steps.step("run the tests", || {

@@ -1,4 +1,4 @@
-//! The harness's test executables, built and found.
+//! Test executables of the harness and of the control groups, built and found.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -7,19 +7,33 @@ use std::process::Stdio;
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
-use crate::build::cargo;
+use crate::build;
+use crate::steps::run;
 
-/// Builds the named tests of `coracle-integration`, and answers where they are.
+/// The tests of `coracle-cgroups`, which start a program of its examples.
+pub(super) const GROUPS: &str = "groups";
+
+/// Builds the named tests, and answers where they are.
 ///
 /// # Errors
 /// When the build fails, or has not produced one of them.
 pub(super) fn build(names: &BTreeSet<&str>) -> anyhow::Result<BTreeMap<String, PathBuf>> {
-    let mut cargo = cargo("test");
+    let mut cargo = build::cargo("test");
     cargo
-        .args(["--package", "coracle-integration", "--no-run", "--locked"])
+        .args([
+            "--package",
+            "coracle-integration",
+            "--package",
+            "coracle-cgroups",
+        ])
+        .args(["--no-run", "--locked"])
         .arg("--message-format=json-render-diagnostics");
     for name in names {
         cargo.args(["--test", name]);
+    }
+    if names.contains(GROUPS) {
+        let example = ["--package", "coracle-cgroups", "--example", "member"];
+        run(build::cargo("build").args(example).arg("--locked"))?;
     }
     let built = cargo
         .stderr(Stdio::inherit())

@@ -14,43 +14,39 @@ const AT_ONCE: usize = 5;
 
 /// Weighs `count` idle pods of each runtime.
 pub(crate) async fn measure(node: &Node, count: usize) -> Result<()> {
+    let sleep = guest("sleep")?;
     // The smallest native program that there is: one static binary that sleeps.
     let runc = weigh(node, count, RUNC, &native::pause()?, "").await?;
-    let coracle = weigh(node, count, CORACLE, &guest("sleep")?, "ready\n").await?;
+    let base = weigh(node, count, RUNWASI, &sleep, "ready\n").await?;
+    let ours = weigh(node, count, CORACLE, &sleep, "ready\n").await?;
     let title = format!("Memory of an idle pod among {count}, all its processes");
     let mut report = Report::new(&title, "a pod");
     for (name, pods) in [
         ("runc, native sleep", &runc),
-        ("coracle, wasm sleep", &coracle),
+        ("runwasi host, wasm sleep", &base),
+        ("coracle, wasm sleep", &ours),
     ] {
-        report.row(
-            &format!("{name}: PSS KiB"),
-            &Figures::new(pods.pss.clone()),
-            0,
-        );
-        report.row(
-            &format!("{name}: private KiB"),
-            &Figures::new(pods.private.clone()),
-            0,
-        );
-        report.row(
-            &format!("{name}: processes"),
-            &Figures::new(pods.processes.clone()),
-            0,
-        );
+        for (what, figures) in [
+            ("PSS KiB", &pods.pss),
+            ("private KiB", &pods.private),
+            ("processes", &pods.processes),
+        ] {
+            report.row(
+                &format!("{name}: {what}"),
+                &Figures::new(figures.clone()),
+                0,
+            );
+        }
     }
-    report.row(
-        "coracle / runc: PSS",
-        &Figures::ratios(&coracle.pss, &runc.pss),
-        2,
-    );
-    report.row(
-        "coracle / runc: private",
-        &Figures::ratios(&coracle.private, &runc.private),
-        2,
-    );
+    for (name, theirs) in [("runc", &runc), ("runwasi host", &base)] {
+        let ratio = Figures::ratios(&ours.pss, &theirs.pss);
+        report.row(&format!("coracle / {name}: PSS"), &ratio, 2);
+    }
     report.print()
 }
+
+/// The handler of the base line in the node's configuration.
+const RUNWASI: &str = "coracle-runwasi";
 
 /// Each pod's figures, in the order of the pods.
 #[derive(Default)]

@@ -24,6 +24,10 @@ impl Figures {
         )
     }
 
+    pub(crate) fn median(&self) -> f64 {
+        self.at(50)
+    }
+
     fn at(&self, share: usize) -> f64 {
         let last = self.0.len().saturating_sub(1);
         self.0.get(last * share / 100).copied().unwrap_or(f64::NAN)
@@ -54,6 +58,17 @@ impl Report {
         let figures = [0, 50, 100].map(|share| format!("{:.digits$}", figures.at(share)));
         self.table
             .add_row(std::iter::once(name.to_owned()).chain(figures));
+    }
+
+    /// One figure that is made of several measurements.
+    pub(crate) fn ratio(&mut self, name: &str, ratio: f64) {
+        let cells = [
+            name.to_owned(),
+            String::new(),
+            format!("{ratio:.2}"),
+            String::new(),
+        ];
+        self.table.add_row(cells);
     }
 
     pub(crate) fn print(self) -> Result<()> {

@@ -6,15 +6,15 @@ use std::process::Command;
 
 use anyhow::{bail, ensure};
 
-use super::{Libc, Platform};
 use crate::build::{root, target};
+use crate::image::{Libc, Platform};
 use crate::prerequisites::find;
 use crate::steps;
 
 /// The programs and libraries that build for one target.
-pub(super) struct Toolchain {
+pub(crate) struct Toolchain {
     /// The target, as Rust names it.
-    pub(super) triple: &'static str,
+    pub(crate) triple: &'static str,
     /// The C compiler, which links too.
     compiler: PathBuf,
     /// The folder of the static libseccomp.
@@ -26,7 +26,7 @@ impl Toolchain {
     ///
     /// # Errors
     /// When a part of it is missing: says which, and how it is installed.
-    pub(super) fn of(platform: Platform, libc: Libc) -> anyhow::Result<Self> {
+    pub(crate) fn of(platform: Platform, libc: Libc) -> anyhow::Result<Self> {
         let (triple, debian) = match (platform, libc) {
             (Platform::Amd64, Libc::Glibc) => ("x86_64-unknown-linux-gnu", "x86_64-linux-gnu"),
             (Platform::Amd64, Libc::Musl) => ("x86_64-unknown-linux-musl", "x86_64-linux-musl"),
@@ -55,7 +55,7 @@ impl Toolchain {
     }
 
     /// Sets what a build with this toolchain is told beside its target.
-    pub(super) fn prepare(&self, cargo: &mut Command) {
+    pub(crate) fn prepare(&self, cargo: &mut Command) {
         let moved = |flag: &str, separator: &str| {
             let moved = removed_folders();
             let flags = moved
@@ -65,7 +65,7 @@ impl Toolchain {
         };
         // The separator of this variable, which knows no quotes, is the unit separator.
         let flags = format!(
-            "-Ctarget-feature=+crt-static\x1f{}",
+            "-Ctarget-feature=+crt-static\x1f-Crelocation-model=static\x1f{}",
             moved("--remap-path-prefix=", "\x1f")
         );
         let upper = self.triple.replace('-', "_").to_uppercase();
