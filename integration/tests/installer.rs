@@ -1,4 +1,5 @@
 //! The node installer against the real containerd: from its default configuration to a wasm pod, and back.
+//! With containerd 2 first on the PATH, from a configuration that has a folder of imports.
 //!
 //! The node's root that the installer sees is the folder of the harness's node; nothing outside is written.
 
@@ -24,7 +25,10 @@ const SHIM: &str = "containerd-shim-coracle-v1";
 async fn containerd_with_its_default_configuration_runs_wasm_pods_until_it_is_uninstalled()
 -> Result<()> {
     let node = Node::start().await?;
-    let before = default_configuration(&node)?;
+    let before = match is_version_2()? {
+        true => configuration_of_version_3(&node),
+        false => default_configuration(&node)?,
+    };
     fs::write(node.layout().config(), &before)?;
     node.restart_containerd().await?;
     let refused = hello(&node).await.err().context("a pod ran before")?;
@@ -54,6 +58,19 @@ async fn containerd_with_its_default_configuration_runs_wasm_pods_until_it_is_un
             .collect())
     };
     let running = programs(&sleeper)?;
+    if is_version_2()? {
+        // containerd 1.6 does not look at `runtime_path`.
+        let installed = machine.bin.join(SHIM).canonicalize()?;
+        let found = running
+            .iter()
+            .map(|pid| fs::read_link(format!("/proc/{pid}/exe")));
+        let found = found.collect::<std::io::Result<Vec<_>>>()?;
+        ensure!(
+            found.contains(&installed),
+            "no {} in {found:?}",
+            installed.display()
+        );
+    }
     machine.change_shim()?;
     let upgraded = machine.run("install").output()?;
     ensure!(upgraded.status.success(), "{upgraded:?}");
@@ -64,6 +81,7 @@ async fn containerd_with_its_default_configuration_runs_wasm_pods_until_it_is_un
 
     machine.restarting("uninstall", &node).await?;
     assert_eq!(fs::read_to_string(node.layout().config())?, before);
+    ensure!(!machine.drop_in().exists(), "the drop-in is still there");
     ensure!(!machine.bin.join(SHIM).exists(), "the shim is still there");
     ensure!(hello(&node).await.is_err(), "a pod ran afterwards");
     Ok(())
@@ -86,6 +104,46 @@ fn guest(name: &str) -> Result<Image> {
     let wasm = fs::read(coracle_guests::built(name)?)?;
     let reference = format!("coracle.test/{name}:installer");
     Image::of_wasm(&reference, Form::File, &format!("{name}.wasm"), &wasm)
+}
+
+fn is_version_2() -> Result<bool> {
+    let output = Command::new("containerd").arg("--version").output()?;
+    let said = String::from_utf8(output.stdout)?;
+    let version = said.split_whitespace().nth(2);
+    let version = version.with_context(|| format!("containerd calls itself {said:?}"))?;
+    Ok(version.trim_start_matches('v').starts_with("2."))
+}
+
+/// What an operator of containerd 2 may have written. A drop-in of the imports is merged into it.
+fn configuration_of_version_3(node: &Node) -> String {
+    let layout = node.layout();
+    let (root, state, socket) = (layout.root(), layout.state(), layout.socket());
+    let (networks, snapshotter) = (layout.cni(), node.pods().snapshotter());
+    format!(
+        r#"version = 3
+root = {root:?}
+state = {state:?}
+imports = ["conf.d/*.toml"]
+disabled_plugins = ["io.containerd.internal.v1.opt"]
+
+[grpc]
+address = {socket:?}
+
+[plugins."io.containerd.cri.v1.images"]
+snapshotter = "{snapshotter}"
+
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "{PAUSE_IMAGE}"
+
+[plugins."io.containerd.cri.v1.runtime"]
+restrict_oom_score_adj = true
+netns_mounts_under_state_dir = true
+
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = ["/usr/lib/cni"]
+conf_dir = {networks:?}
+"#
+    )
 }
 
 /// What `containerd config default` says, with the paths of a node of the harness.
@@ -150,6 +208,15 @@ impl Machine {
         Ok(Self { root, bin, image })
     }
 
+    fn drop_in(&self) -> PathBuf {
+        self.root.join("conf.d/coracle.toml")
+    }
+
+    /// What the installer changes: the main file, or the drop-in that is not there before.
+    fn written(&self, config: &Path) -> [Option<Vec<u8>>; 2] {
+        [config, &self.drop_in()].map(|path| fs::read(path).ok())
+    }
+
     /// The next build: bytes after the end of an ELF file mean nothing.
     fn change_shim(&self) -> Result<()> {
         let mut shim = fs::read(&self.image)?;
@@ -184,11 +251,11 @@ impl Machine {
     /// Runs a task that has to change the configuration, and restarts containerd once it did.
     async fn restarting(&self, task: &str, node: &Node) -> Result<()> {
         let config = node.layout().config();
-        let before = fs::read(&config)?;
+        let before = self.written(&config);
         let mut command = self.run(task);
         let ran = tokio::task::spawn_blocking(move || command.output());
         let deadline = Instant::now() + Duration::from_secs(30);
-        while fs::read(&config)? == before && !ran.is_finished() {
+        while self.written(&config) == before && !ran.is_finished() {
             if Instant::now() > deadline {
                 bail!("{task} does not change the configuration");
             }
