@@ -53,6 +53,9 @@ fn prepare(guest: &Guest) -> Result<(Engine, Runtime)> {
     // A guest that writes to a closed pipe is told so.
     spawn::ignore(libc::SIGPIPE);
     capabilities::keep_what_a_program_would()?;
+    // As an execution would: nothing of the host is left to be looked at, and a process that is not
+    // dumpable cannot open its own descriptors by `/proc/self/fd`, by which components are mapped.
+    nix::sys::prctl::set_dumpable(true).context("become dumpable")?;
     spawn::trim_memory();
     let engine = Engine::new().context("set up the engine")?;
     let runtime = Builder::new_current_thread().enable_all().build();
