@@ -40,6 +40,11 @@ impl Children {
         Expected(self)
     }
 
+    /// Whether a container is being made.
+    pub(crate) fn is_expected(&self) -> bool {
+        lock(&self.state).expected > 0
+    }
+
     /// Tells the container when its first process ends, or has ended.
     pub(crate) fn watch(&self, container: &Arc<Container>) {
         let mut state = lock(&self.state);

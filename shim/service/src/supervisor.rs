@@ -139,9 +139,9 @@ impl Supervisor {
         });
     }
 
-    /// Whether no container is left.
+    /// Whether no container is left, and none is on its way.
     pub(crate) fn is_idle(&self) -> bool {
-        lock(&self.containers).is_empty()
+        lock(&self.containers).is_empty() && !self.children.is_expected()
     }
 
     /// Tells containerd that a container's first process has ended.
