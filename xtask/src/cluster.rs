@@ -62,7 +62,7 @@ fn up() -> anyhow::Result<()> {
         prerequisites::install()?;
         prerequisites::install_for_cluster()
     })?;
-    let shim = steps.step("build the shims and the compiler", programs::shims)?;
+    let shim = steps.step("build the shim and the compiler", programs::shim)?;
     steps.step("build the guests", || guests::build(&[]))?;
     steps.step("build Kubernetes", || steps::run(harness().arg("build")))?;
     steps.step("start the cluster", || {

@@ -32,7 +32,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 fn pod() -> anyhow::Result<()> {
     let mut steps = Steps::new(4);
     steps.step("install what is missing", prerequisites::install)?;
-    let shim = steps.step("build the shims and the compiler", programs::shims)?;
+    let shim = steps.step("build the shim and the compiler", programs::shim)?;
     steps.step("build the guests", || {
         guests::build(&GUESTS.map(str::to_owned))
     })?;
@@ -44,7 +44,7 @@ fn pod() -> anyhow::Result<()> {
 fn discovery() -> anyhow::Result<()> {
     let mut steps = Steps::new(4);
     steps.step("install what is missing", prerequisites::install)?;
-    let shim = steps.step("build the shims and the compiler", programs::shims)?;
+    let shim = steps.step("build the shim and the compiler", programs::shim)?;
     steps.step("build the handler and the proxy", akri::build)?;
     steps.step("find devices", || akri::demo(&shim))
 }

@@ -22,33 +22,35 @@ pub(crate) struct Program {
 }
 
 /// The installer, which is started in the image, and what it installs.
-pub(crate) const ALL: &[Program] = &[
-    Program {
-        name: "coracle-node-installer",
-        package: "coracle-node-installer",
-        manifest: "Cargo.toml",
-        profile: "release",
-    },
-    SHIM,
-    Program {
-        name: "coracle-compile",
-        package: "coracle-compile",
-        manifest: "Cargo.toml",
-        profile: "release",
-    },
-    Program {
-        name: "containerd-shim-coracle-runwasi-v1",
-        package: "coracle-shim-runwasi",
-        manifest: "shim/runwasi/Cargo.toml",
-        profile: "release",
-    },
-];
+pub(crate) const ALL: &[Program] = &[INSTALLER, SHIM, COMPILER, RUNWASI];
+
+const INSTALLER: Program = Program {
+    name: "coracle-node-installer",
+    package: "coracle-node-installer",
+    manifest: "Cargo.toml",
+    profile: "release",
+};
 
 const SHIM: Program = Program {
     name: "containerd-shim-coracle-v1",
     package: "coracle-shim",
     manifest: "Cargo.toml",
     profile: "shim",
+};
+
+/// Built by a command of its own: in one command with the shim, cargo would link the compiler into both.
+const COMPILER: Program = Program {
+    name: "coracle-compile",
+    package: "coracle-compile",
+    manifest: "Cargo.toml",
+    profile: "release",
+};
+
+const RUNWASI: Program = Program {
+    name: "containerd-shim-coracle-runwasi-v1",
+    package: "coracle-shim-runwasi",
+    manifest: "shim/runwasi/Cargo.toml",
+    profile: "release",
 };
 
 /// What the benches take their floor from. No node gets it.
@@ -91,29 +93,29 @@ impl Program {
 pub(crate) fn run() -> anyhow::Result<()> {
     let mut steps = Steps::new(2);
     steps.step("install what is missing", prerequisites::install)?;
-    let folder = steps.step("build the shims and the compiler", shims)?;
+    let folder = steps.step("build the shims and the compiler", || {
+        gather(&[SHIM, COMPILER, RUNWASI])
+    })?;
     Ok(writeln!(std::io::stdout(), "{}", folder.display())?)
 }
 
-/// Builds the shims and the compiler for this machine, and answers with the folder that holds them.
+/// Builds the shim and the compiler for this machine, and answers with the folder that holds them.
 ///
 /// # Errors
 /// When a build fails.
-pub(crate) fn shims() -> anyhow::Result<PathBuf> {
-    let installer = "coracle-node-installer";
-    gather(ALL.iter().filter(|program| program.name != installer))
+pub(crate) fn shim() -> anyhow::Result<PathBuf> {
+    gather(&[SHIM, COMPILER])
 }
 
-/// As [`shims`], and the null shim beside them.
+/// As [`shim`], and what it is measured against: the other host, and the null shim.
 ///
 /// # Errors
 /// When a build fails.
 pub(crate) fn shims_for_benches() -> anyhow::Result<PathBuf> {
-    shims()?;
-    gather(std::iter::once(&NULL))
+    gather(&[SHIM, COMPILER, RUNWASI, NULL])
 }
 
-fn gather<'a>(programs: impl Iterator<Item = &'a Program>) -> anyhow::Result<PathBuf> {
+fn gather(programs: &[Program]) -> anyhow::Result<PathBuf> {
     let toolchain = Toolchain::of(Platform::native(), Libc::Glibc)?;
     let folder = target().join("node");
     fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;

@@ -20,7 +20,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let filter = options.filter.as_deref();
     let mut steps = Steps::new(8 + usize::from(options.slow));
     steps.step("install what is missing", prerequisites::install)?;
-    let shim = steps.step("build the shims and the compiler", programs::shims)?;
+    let shim = steps.step("build the shim and the compiler", programs::shim)?;
     steps.step("build the guests", || guests::build(&[]))?;
     steps.step("build the handlers and the proxy of Akri", akri::build)?;
     steps.step("build the node installer", || {

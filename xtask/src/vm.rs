@@ -137,7 +137,7 @@ fn prepare() -> anyhow::Result<()> {
 
 /// The folder that the environment names, else the shim that is built here.
 fn shim() -> anyhow::Result<PathBuf> {
-    env::var_os(SHIM_FOLDER).map_or_else(programs::shims, |folder| Ok(folder.into()))
+    env::var_os(SHIM_FOLDER).map_or_else(programs::shim, |folder| Ok(folder.into()))
 }
 
 /// The script that the machine runs.

@@ -31,7 +31,7 @@ pub(super) fn run() -> anyhow::Result<()> {
         prerequisites::install()?;
         super::prepare()
     })?;
-    let shim = steps.step("build the shims and the compiler", programs::shims)?;
+    let shim = steps.step("build the shim and the compiler", programs::shim)?;
     steps.step("build the guests", || guests::build(&[]))?;
     let results = target().join("cluster-results");
     steps.step("run the tests", || {
