@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::build::{cargo, target};
 use crate::programs;
 use crate::steps::{self, Steps};
-use crate::toolchain::Toolchain;
+use crate::toolchain::{Paths, Toolchain};
 
 /// The name that the image has where it is imported; the chart's default.
 const NAME: &str = "coracle.dev/node";
@@ -68,7 +68,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let mut built = Vec::new();
     for program in programs::ALL {
         let title = format!("build {}", program.name);
-        built.push(steps.step(&title, || program.build(&toolchain))?);
+        built.push(steps.step(&title, || program.build(&toolchain, Paths::Removed))?);
     }
     let architecture = options.platform.architecture();
     let folder = target().join("image");

@@ -10,7 +10,7 @@ use crate::build::{cargo, root, target};
 use crate::image::{Libc, Platform};
 use crate::prerequisites;
 use crate::steps::{self, Steps};
-use crate::toolchain::Toolchain;
+use crate::toolchain::{Paths, Toolchain};
 
 /// A program of a node.
 pub(crate) struct Program {
@@ -66,7 +66,7 @@ impl Program {
     ///
     /// # Errors
     /// When the build fails or has not produced the program.
-    pub(crate) fn build(&self, toolchain: &Toolchain) -> anyhow::Result<PathBuf> {
+    pub(crate) fn build(&self, toolchain: &Toolchain, paths: Paths) -> anyhow::Result<PathBuf> {
         let mut command = cargo("build");
         command
             .args(["--locked", "--profile", self.profile])
@@ -76,7 +76,7 @@ impl Program {
             .arg(root().join(self.manifest))
             .arg("--target-dir")
             .arg(target());
-        toolchain.prepare(&mut command);
+        toolchain.prepare(&mut command, paths);
         steps::run(&mut command)?;
         let built = target()
             .join(toolchain.triple)
@@ -120,7 +120,7 @@ fn gather(programs: &[Program]) -> anyhow::Result<PathBuf> {
     let folder = target().join("node");
     fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
     for program in programs {
-        let built = program.build(&toolchain)?;
+        let built = program.build(&toolchain, Paths::Kept)?;
         let place = folder.join(program.name);
         // By renaming: a program that runs cannot be written.
         let fresh = folder.join(format!(".{}", program.name));

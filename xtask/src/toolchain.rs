@@ -55,37 +55,47 @@ impl Toolchain {
     }
 
     /// Sets what a build with this toolchain is told beside its target.
-    pub(crate) fn prepare(&self, cargo: &mut Command) {
-        let moved = |flag: &str, separator: &str| {
-            let moved = removed_folders();
-            let flags = moved
-                .iter()
-                .map(|(from, to)| format!("{flag}{}={to}", from.display()));
-            flags.collect::<Vec<_>>().join(separator)
+    ///
+    /// [`Paths::Removed`] makes the programs the same wherever they are built. It also makes cargo compile
+    /// everything anew in each checkout, so what is only tested keeps its paths.
+    pub(crate) fn prepare(&self, cargo: &mut Command, paths: Paths) {
+        let moved = match paths {
+            Paths::Removed => removed_folders(),
+            Paths::Kept => Vec::new(),
         };
-        // The separator of this variable, which knows no quotes, is the unit separator.
-        let flags = format!(
-            "-Ctarget-feature=+crt-static\x1f-Crelocation-model=static\x1f{}",
-            moved("--remap-path-prefix=", "\x1f")
-        );
+        let remap = |flag: &str| -> Vec<String> {
+            let each = |(from, to): &(PathBuf, &str)| format!("{flag}{}={to}", from.display());
+            moved.iter().map(each).collect()
+        };
+        let mut flags = vec![
+            "-Ctarget-feature=+crt-static".to_owned(),
+            "-Crelocation-model=static".to_owned(),
+        ];
+        flags.extend(remap("--remap-path-prefix="));
         let upper = self.triple.replace('-', "_").to_uppercase();
+        let lower = self.triple.replace('-', "_");
         cargo
-            .env("CARGO_ENCODED_RUSTFLAGS", flags)
+            // The separator of this variable, which knows no quotes, is the unit separator.
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
             .env("CARGO_INCREMENTAL", "0")
             .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
             .env("CARGO_PROFILE_RELEASE_STRIP", "symbols")
             .env(format!("CARGO_TARGET_{upper}_LINKER"), &self.compiler)
+            .env(format!("CC_{lower}"), &self.compiler)
             .env(
-                format!("CC_{}", self.triple.replace('-', "_")),
-                &self.compiler,
-            )
-            .env(
-                format!("CFLAGS_{}", self.triple.replace('-', "_")),
-                moved("-ffile-prefix-map=", " "),
+                format!("CFLAGS_{lower}"),
+                remap("-ffile-prefix-map=").join(" "),
             )
             .env("LIBSECCOMP_LINK_TYPE", "static")
             .env("LIBSECCOMP_LIB_PATH", &self.seccomp);
     }
+}
+
+/// Whether the names of this machine's folders may stand in a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paths {
+    Kept,
+    Removed,
 }
 
 /// The folders whose names must not stand in a program, and what stands there instead. Where one lies in

@@ -19,14 +19,10 @@ pub(super) const GROUPS: &str = "groups";
 /// When the build fails, or has not produced one of them.
 pub(super) fn build(names: &BTreeSet<&str>) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     let mut cargo = build::cargo("test");
+    // Of the whole workspace, as `cargo xtask test` builds them: another selection of packages has other
+    // features, and would compile everything once more.
     cargo
-        .args([
-            "--package",
-            "coracle-integration",
-            "--package",
-            "coracle-cgroups",
-        ])
-        .args(["--no-run", "--locked"])
+        .args(["--workspace", "--no-run", "--locked"])
         .arg("--message-format=json-render-diagnostics");
     for name in names {
         cargo.args(["--test", name]);
