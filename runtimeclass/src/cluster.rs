@@ -152,7 +152,8 @@ impl Cluster {
             .collect())
     }
 
-    /// Gives the pods of a DaemonSet other arguments, on all nodes at once.
+    /// Gives the pods of a DaemonSet other arguments, on as many nodes at a time as `max_unavailable` says: a
+    /// number, or a percentage.
     ///
     /// # Errors
     /// When the API server refuses.
@@ -161,10 +162,14 @@ impl Cluster {
         namespace: &str,
         daemonset: &str,
         arguments: &[&str],
+        max_unavailable: &str,
     ) -> Result<(), ClusterError> {
+        let many = max_unavailable
+            .parse::<u32>()
+            .map_or_else(|_percentage| json!(max_unavailable), |number| json!(number));
         let patch = json!([
             { "op": "replace", "path": "/spec/template/spec/containers/0/args", "value": arguments },
-            { "op": "replace", "path": "/spec/updateStrategy/rollingUpdate/maxUnavailable", "value": "100%" },
+            { "op": "replace", "path": "/spec/updateStrategy/rollingUpdate/maxUnavailable", "value": many },
         ]);
         self.patch(
             &format!("/apis/apps/v1/namespaces/{namespace}/daemonsets/{daemonset}"),
@@ -295,7 +300,9 @@ mod tests {
 
     #[test]
     fn a_daemonset_gets_other_arguments_on_all_nodes_at_once() {
-        let (first, sent, told) = asked("{}", |cluster| cluster.rearrange("ns", "ds", &["remove"]));
+        let (first, sent, told) = asked("{}", |cluster| {
+            cluster.rearrange("ns", "ds", &["remove"], "100%")
+        });
         told.unwrap();
         assert_eq!(
             first,

@@ -79,6 +79,9 @@ enum Task {
         /// Name of the DaemonSet
         #[arg(long)]
         daemonset: String,
+        /// Nodes at a time on which the DaemonSet installs again where this fails: a number or a percentage
+        #[arg(long, default_value = "1")]
+        max_unavailable: String,
         /// Even while pods of this runtime run
         #[arg(long)]
         force: bool,
@@ -177,9 +180,10 @@ fn main() -> Result<()> {
         Task::Withdraw {
             namespace,
             daemonset,
+            max_unavailable,
             force,
             timeout,
-        } => run::withdraw(&namespace, &daemonset, force, timeout),
+        } => run::withdraw(&namespace, &daemonset, &max_unavailable, force, timeout),
         Task::InNode {
             root,
             program,
@@ -225,7 +229,7 @@ mod tests {
             "x run",
             "x status",
             "x remove --force",
-            "x withdraw --namespace=n --daemonset=d --timeout=600 --force",
+            "x withdraw --namespace=n --daemonset=d --max-unavailable=10% --timeout=600 --force",
         ] {
             if let Err(error) = Options::try_parse_from(line.split(' ')) {
                 panic!("{line}: {error}");

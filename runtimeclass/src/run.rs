@@ -104,10 +104,13 @@ pub(crate) fn remove(node: &NodeOptions, force: bool) -> Result<()> {
     Ok(())
 }
 
-/// Makes the pods of a DaemonSet uninstall, and waits until no node has the runtime.
+/// Makes the pods of a DaemonSet uninstall, and waits until no node has the runtime. Where that fails, the
+/// DaemonSet installs again, on as many nodes at a time as it is set to: who is refused has everything as
+/// before.
 pub(crate) fn withdraw(
     namespace: &str,
     daemonset: &str,
+    max_unavailable: &str,
     force: bool,
     timeout: Duration,
 ) -> Result<()> {
@@ -117,7 +120,16 @@ pub(crate) fn withdraw(
     } else {
         &["remove"]
     };
-    cluster.rearrange(namespace, daemonset, arguments)?;
+    cluster.rearrange(namespace, daemonset, arguments, "100%")?;
+    let gone = all_gone(&cluster, timeout);
+    if gone.is_err() {
+        tracing::warn!("not every node could be left; the DaemonSet installs again");
+        cluster.rearrange(namespace, daemonset, &["run"], max_unavailable)?;
+    }
+    gone
+}
+
+fn all_gone(cluster: &Cluster, timeout: Duration) -> Result<()> {
     let deadline = Instant::now() + timeout;
     loop {
         let left = cluster.labelled()?;
@@ -127,7 +139,7 @@ pub(crate) fn withdraw(
         }
         if Instant::now() >= deadline {
             bail!(
-                "still installed on {}; the DaemonSet's logs there say why",
+                "still installed on {}: pods of this runtime run there, or the DaemonSet's logs say why",
                 left.join(", ")
             );
         }

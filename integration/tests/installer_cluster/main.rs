@@ -64,9 +64,15 @@ async fn helm_makes_a_node_run_wasm_pods_and_leaves_no_trace() -> Result<()> {
         refused.err().context("uninstalled while a pod runs")?
     );
     ensure!(
-        refused.contains("pods of this runtime run on the node"),
+        refused.contains("pods of this runtime run there"),
         "{refused}"
     );
+    // Who has been refused has everything as before, and may stay.
+    node.is_installed(&node.first).await?;
+    release
+        .helm(&["rollback", "coracle", "1", "--wait"])
+        .await?;
+    node.runs("hello").await?;
     ensure!(
         node.state_of("sleep").await? == sleeper,
         "the refusal has touched a pod"
