@@ -89,11 +89,17 @@ async fn life(node: &Node, image: &Image, victim: Victim, moment: Duration) -> R
             .image(image)
             .runtime(Runtime::Coracle);
         // Whatever is answered: the container may be gone at any step.
-        if let Ok(mut task) = container.deadline(CLEANED).start().await {
-            drop(task.kill(Signal::SIGKILL).await);
-            task.remove().await?;
+        let Ok(mut task) = container.deadline(CLEANED).start().await else {
+            return Ok(());
+        };
+        drop(task.kill(Signal::SIGKILL).await);
+        // Whoever removes may be the one who is killed; containerd's clients ask again then.
+        let end = Instant::now() + CLEANED;
+        while let Err(error) = task.remove().await {
+            ensure!(Instant::now() < end, error);
+            sleep(Duration::from_millis(50)).await;
         }
-        anyhow::Ok(())
+        Ok(())
     };
     let (killed, lived) = tokio::join!(killed, lived);
     lived.with_context(|| format!("{victim:?} killed after {moment:?}"))?;

@@ -78,7 +78,7 @@ enum Init {
 }
 
 /// What is run where nothing else is asked for: every way that leads to a cgroup, and one guest of each world.
-const SELECTION: [&str; 9] = [
+const SELECTION: [&str; 10] = [
     "native::hello",
     "native::signals",
     "native::a_running",
@@ -88,6 +88,7 @@ const SELECTION: [&str; 9] = [
     "wasm::lifecycle",
     "wasm::pods::a_wasm_and_a_native_container_share_a_pod",
     "systemd",
+    "groups",
 ];
 
 /// How much longer the harness waits in there: the processor is emulated.
