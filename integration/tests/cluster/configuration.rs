@@ -1,7 +1,7 @@
 //! What a pod is told, and the volumes that it gets.
 
 use anyhow::{Context, Result, ensure};
-use coracle_integration::cluster::{Space, condition, expected_to_fail};
+use coracle_integration::cluster::{Space, condition};
 use coracle_integration::processes;
 use serde_json::{Value, json};
 
@@ -266,13 +266,9 @@ async fn a_native_container_has_its_environment() -> Result<()> {
             "command": ["/bin/sh", "-c", "echo ship=$SHIP"],
             "env": [{ "name": "SHIP", "value": "coracle" }],
         });
-        let reason = "containerd-shim-wasm 1.0.1 leaves native programs the shim's own environment";
-        expected_to_fail(reason, async {
-            let log = log_of(&space, "native", shell, json!({})).await?;
-            ensure!(log == "ship=coracle\n", "it says {log:?}");
-            Ok(())
-        })
-        .await
+        let log = log_of(&space, "native", shell, json!({})).await?;
+        ensure!(log == "ship=coracle\n", "it says {log:?}");
+        Ok(())
     })
     .await
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use coracle_integration::cgroup;
-use coracle_integration::cluster::{Cluster, condition, expected_to_fail};
+use coracle_integration::cluster::{Cluster, condition};
 use serde_json::{Value, json};
 
 use crate::{container, guest, on_cluster, pod, pod_spec, with};
@@ -71,18 +71,8 @@ async fn a_guest_that_takes_more_than_its_limit_is_oom_killed() -> Result<()> {
             .await?;
         let end = &failed["status"]["containerStatuses"][0]["state"]["terminated"];
         assert_eq!(end["exitCode"], 137, "{end:#}");
-        expected_to_fail(
-            "containerd-shim-wasm 1.0.1 publishes no OOM events",
-            async {
-                ensure!(
-                    end["reason"] == "OOMKilled",
-                    "the reason is {}",
-                    end["reason"]
-                );
-                Ok(())
-            },
-        )
-        .await
+        assert_eq!(end["reason"], "OOMKilled", "{end:#}");
+        Ok(())
     })
     .await
 }
@@ -136,27 +126,21 @@ async fn a_running_pod_is_resized_in_place() -> Result<()> {
         space
             .patch("Pod", "sleeper", Some("resize"), change)
             .await?;
-        expected_to_fail(
-            "containerd-shim-wasm 1.0.1 does not implement update",
-            async {
-                let resized = condition::has(
-                    "/status/containerStatuses/0/resources/limits/memory",
-                    "128Mi",
-                );
-                let deadline = Duration::from_secs(15);
-                let pod = space.within(deadline, "Pod", "sleeper", resized).await?;
-                let limits: Vec<_> = memory_cgroups(cluster, &pod)?
-                    .iter()
-                    .filter_map(|cgroup| limit(cgroup))
-                    .collect();
-                ensure!(
-                    limits.iter().filter(|limit| *limit == "134217728").count() >= 2,
-                    "{limits:?}"
-                );
-                Ok(())
-            },
-        )
-        .await
+        let resized = condition::has(
+            "/status/containerStatuses/0/resources/limits/memory",
+            "128Mi",
+        );
+        let deadline = Duration::from_secs(15);
+        let pod = space.within(deadline, "Pod", "sleeper", resized).await?;
+        let limits: Vec<_> = memory_cgroups(cluster, &pod)?
+            .iter()
+            .filter_map(|cgroup| limit(cgroup))
+            .collect();
+        ensure!(
+            limits.iter().filter(|limit| *limit == "134217728").count() >= 2,
+            "{limits:?}"
+        );
+        Ok(())
     })
     .await
 }
