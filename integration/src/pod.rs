@@ -1,5 +1,6 @@
 //! Pods by CRI, as a kubelet makes them.
 
+mod exec;
 mod handle;
 mod log;
 

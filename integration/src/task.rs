@@ -1,15 +1,18 @@
 //! Containers by containerd's task API, written as sentences.
 
+mod exec;
 mod handle;
 mod options;
 mod spec;
 mod stdio;
 
+pub use exec::{Exec, Process};
 pub use handle::{Finished, State, Task};
 pub use nix::sys::signal::Signal;
+pub use oci_spec::runtime::Capability;
 pub use stdio::Output;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -92,6 +95,9 @@ pub struct Container<'n> {
     mounts: Vec<Mount>,
     annotations: HashMap<String, String>,
     stdin: Option<Vec<u8>>,
+    user: Option<(u32, u32)>,
+    capabilities: Option<HashSet<Capability>>,
+    forbidden_call: Option<String>,
     deadline: Duration,
 }
 
@@ -109,6 +115,9 @@ impl Node {
             mounts: Vec::new(),
             annotations: HashMap::new(),
             stdin: None,
+            user: None,
+            capabilities: None,
+            forbidden_call: None,
             deadline: patient(DEADLINE),
         }
     }
@@ -174,6 +183,24 @@ impl<'n> Container<'n> {
     /// What the container reads from its standard input, which ends after it.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// Runs as this user and group, instead of root.
+    pub fn user(mut self, user: u32, group: u32) -> Self {
+        self.user = Some((user, group));
+        self
+    }
+
+    /// Grants these capabilities, instead of the usual ones.
+    pub fn capabilities(mut self, granted: impl IntoIterator<Item = Capability>) -> Self {
+        self.capabilities = Some(granted.into_iter().collect());
+        self
+    }
+
+    /// Adds a seccomp profile that allows everything but one system call, which is answered with EPERM.
+    pub fn forbid(mut self, call: &str) -> Self {
+        self.forbidden_call = Some(call.to_owned());
         self
     }
 

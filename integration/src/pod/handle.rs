@@ -392,11 +392,11 @@ impl<'n> Pod<'n> {
         linux.map_or("", |linux| &linux.cgroup_parent)
     }
 
-    fn cri(&self) -> RuntimeServiceClient<Channel> {
+    pub(super) fn cri(&self) -> RuntimeServiceClient<Channel> {
         RuntimeServiceClient::new(self.node.pods().client().channel())
     }
 
-    fn container_id(&self, name: &str) -> Result<String> {
+    pub(super) fn container_id(&self, name: &str) -> Result<String> {
         self.containers
             .iter()
             .find_map(|(known, id)| (known == name).then(|| id.clone()))
@@ -404,7 +404,7 @@ impl<'n> Pod<'n> {
     }
 
     /// The result of `step`, or an error that shows what there is to know.
-    async fn within<T>(
+    pub(super) async fn within<T>(
         &self,
         what: &str,
         step: impl Future<Output = Result<T, tonic::Status>>,

@@ -34,11 +34,11 @@ pub struct Finished {
 /// A container with its task. Dropping it kills and removes it.
 #[derive(Debug)]
 pub struct Task<'n> {
-    node: &'n Node,
+    pub(super) node: &'n Node,
     id: String,
     pub(super) stdio: Stdio,
     input: Option<Vec<u8>>,
-    deadline: Duration,
+    pub(super) deadline: Duration,
     pid: u32,
     removed: bool,
 }

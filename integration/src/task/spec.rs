@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use anyhow::Result;
 use oci_spec::runtime::{
     Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxNamespace, LinuxNamespaceBuilder,
-    LinuxNamespaceType, Mount, MountBuilder, ProcessBuilder, RootBuilder, Spec, SpecBuilder,
+    LinuxNamespaceType, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompBuilder, LinuxSyscallBuilder,
+    Mount, MountBuilder, ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
     get_default_maskedpaths, get_default_mounts, get_default_namespaces,
     get_default_readonly_paths,
 };
@@ -60,7 +61,23 @@ pub(super) fn spec(container: &Container<'_>, image: &Image) -> Result<Any> {
                 .build()?,
         )
         .build()?;
+    let mut spec = spec;
+    if let (Some(call), Some(linux)) = (&container.forbidden_call, spec.linux_mut()) {
+        linux.set_seccomp(Some(all_but(call)?));
+    }
     encode(&spec)
+}
+
+/// A profile that answers one system call with EPERM, which is the default answer.
+fn all_but(call: &str) -> Result<LinuxSeccomp> {
+    let rule = LinuxSyscallBuilder::default()
+        .names([call.to_owned()])
+        .action(LinuxSeccompAction::ScmpActErrno)
+        .build()?;
+    Ok(LinuxSeccompBuilder::default()
+        .default_action(LinuxSeccompAction::ScmpActAllow)
+        .syscalls([rule])
+        .build()?)
 }
 
 fn encode(spec: &Spec) -> Result<Any> {
@@ -83,17 +100,23 @@ fn process(container: &Container<'_>, image: &Image) -> Result<oci_spec::runtime
     });
     let mut env = vec![PATH.to_owned()];
     env.extend(image.process.env.iter().chain(&container.env).cloned());
-    let granted = HashSet::from(CAPABILITIES);
+    let usual = || HashSet::from(CAPABILITIES);
+    let granted = container.capabilities.clone().unwrap_or_else(usual);
+    let inherited = HashSet::new();
+    let (user, group) = container.user.unwrap_or_default();
     Ok(ProcessBuilder::default()
         .cwd("/")
         .args(words)
         .env(env)
         .no_new_privileges(true)
+        .user(UserBuilder::default().uid(user).gid(group).build()?)
         .capabilities(
             LinuxCapabilitiesBuilder::default()
                 .bounding(granted.clone())
                 .effective(granted.clone())
                 .permitted(granted)
+                .inheritable(inherited.clone())
+                .ambient(inherited)
                 .build()?,
         )
         .build()?)

@@ -1,7 +1,7 @@
 //! The maker: the throw-away process that mounts a container's root and calls libcontainer.
 
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -41,6 +41,13 @@ pub struct Stdio {
     pub stdout: OwnedFd,
     /// Standard error.
     pub stderr: OwnedFd,
+}
+
+impl Stdio {
+    /// The descriptors, for processes that inherit them.
+    pub(crate) fn numbers(&self) -> [RawFd; 3] {
+        [&self.stdin, &self.stdout, &self.stderr].map(AsRawFd::as_raw_fd)
+    }
 }
 
 /// A container that is being made.
@@ -83,13 +90,8 @@ pub enum Role {
 pub fn make(request: Request) -> io::Result<Making> {
     let (outcome, tell) = message::pair()?;
     let (questions, ask) = message::pair()?;
-    let keep = [
-        request.stdio.stdin.as_raw_fd(),
-        request.stdio.stdout.as_raw_fd(),
-        request.stdio.stderr.as_raw_fd(),
-        tell.as_raw_fd(),
-        ask.as_raw_fd(),
-    ];
+    let [stdin, stdout, stderr] = request.stdio.numbers();
+    let keep = [stdin, stdout, stderr, tell.as_raw_fd(), ask.as_raw_fd()];
     let maker = spawn::fork(&keep, move || work(request, &tell, &ask))?;
     Ok(Making {
         maker,
@@ -119,15 +121,16 @@ fn work(request: Request, outcome: &OwnedFd, questions: &OwnedFd) -> i32 {
         Ok(None) => return finish(request, prepared, outcome, questions),
         Err(error) => return refuse(outcome, &error),
     };
+    let [stdin, stdout, stderr] = request.stdio.numbers();
     let keep = [
-        request.stdio.stdin.as_raw_fd(),
-        request.stdio.stdout.as_raw_fd(),
-        request.stdio.stderr.as_raw_fd(),
+        stdin,
+        stdout,
+        stderr,
         outcome.as_raw_fd(),
         questions.as_raw_fd(),
     ];
     // Starting in the group costs a tenth of a millisecond, moving there ten.
-    let started = spawn::fork_sibling(group.as_fd(), &keep, || {
+    let started = spawn::fork_sibling(Some(group.as_fd()), &keep, || {
         finish(request, prepared, outcome, questions)
     });
     match started {

@@ -129,7 +129,8 @@ impl Bundle {
     }
 }
 
-fn narrow_process(process: &mut Process, root: &Path) {
+/// Says what a process of a container is granted, where its spec is silent. `root` is the container's.
+pub(crate) fn narrow_process(process: &mut Process, root: &Path) {
     let mut env = process.env().clone().unwrap_or_default();
     if !env.iter().any(|variable| variable.starts_with("HOME=")) {
         // libcontainer would ask the C library, which would load modules of the image.

@@ -14,7 +14,7 @@ const REASON: usize = 4 * 1024;
 
 /// Tells how it went, and answers with the exit code of the process that tells.
 pub(crate) fn tell<T: Serialize>(socket: BorrowedFd<'_>, outcome: Result<T, String>) -> i32 {
-    let outcome = outcome.map_err(|reason| reason.chars().take(REASON / 4).collect::<String>());
+    let outcome = outcome.map_err(|reason| cut(&reason));
     let Ok(text) = serde_json::to_vec(&outcome) else {
         return 1;
     };
@@ -22,17 +22,28 @@ pub(crate) fn tell<T: Serialize>(socket: BorrowedFd<'_>, outcome: Result<T, Stri
     i32::from(sent.is_err())
 }
 
+/// As much of a reason as fits into a message.
+pub(crate) fn cut(reason: &str) -> String {
+    reason.chars().take(REASON / 4).collect()
+}
+
 /// Hears how it went; blocks until then.
 ///
 /// # Errors
 /// The reason that was told, or that nothing was: the process was killed.
 pub(crate) fn hear<T: DeserializeOwned>(socket: BorrowedFd<'_>) -> Result<T, String> {
+    let killed = || Err("the process that was to do it was killed".to_owned());
+    next(socket).unwrap_or_else(killed)
+}
+
+/// The next message, or nothing when nobody can tell any more; blocks until then.
+pub(crate) fn next<T: DeserializeOwned>(socket: BorrowedFd<'_>) -> Option<Result<T, String>> {
     let mut buffer = vec![0; LONGEST];
     let length = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty());
     match length.map(|length| buffer.get(..length).unwrap_or_default()) {
-        Ok([]) => Err("the process that was to do it was killed".to_owned()),
-        Ok(text) => serde_json::from_slice(text).unwrap_or_else(|e| Err(e.to_string())),
-        Err(errno) => Err(format!("cannot hear how it went: {errno}")),
+        Ok([]) => None,
+        Ok(text) => Some(serde_json::from_slice(text).unwrap_or_else(|e| Err(e.to_string()))),
+        Err(errno) => Some(Err(format!("cannot hear how it went: {errno}"))),
     }
 }
 

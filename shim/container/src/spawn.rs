@@ -27,21 +27,24 @@ pub(crate) fn fork(keep: &[RawFd], work: impl FnOnce() -> i32) -> io::Result<Pid
     child_of(unsafe { libc::fork() }.into(), keep, work)
 }
 
-/// As [`fork`]; the child is one of this process's own parent, and starts in the control group (version 2)
-/// whose directory `group` is.
+/// As [`fork`]; the child is one of this process's own parent. It starts in the control group (version 2)
+/// whose directory `group` is, if there is one, and in the PID namespace that this process has joined.
 ///
 /// # Errors
 /// What the kernel says.
 pub(crate) fn fork_sibling(
-    group: BorrowedFd<'_>,
+    group: Option<BorrowedFd<'_>>,
     keep: &[RawFd],
     work: impl FnOnce() -> i32,
 ) -> io::Result<Pid> {
     // SAFETY: all fields are integers, for which zero is the value of "not asked for".
     let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
     // With CLONE_PARENT the exit signal is this process's own, and must not be named.
-    arguments.flags = CLONE_INTO_CGROUP | u64::from(libc::CLONE_PARENT.unsigned_abs());
-    arguments.cgroup = u64::from(group.as_raw_fd().unsigned_abs());
+    arguments.flags = u64::from(libc::CLONE_PARENT.unsigned_abs());
+    if let Some(group) = group {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = u64::from(group.as_raw_fd().unsigned_abs());
+    }
     // SAFETY: without CLONE_VM and without a stack of its own the child goes on here with a copy of this
     // memory, as after fork(2); this process has one thread. The kernel reads `size_of` bytes of
     // `arguments`, which live long enough.

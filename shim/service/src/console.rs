@@ -59,6 +59,14 @@ impl Awaited {
         self.listener.set_nonblocking(true)?;
         let (socket, _) = self.listener.accept()?;
         let terminal = coracle_container::receive_file(socket.as_fd())?;
+        fs::remove_file(&self.path)?;
+        Console::copying(terminal, paths)
+    }
+}
+
+impl Console {
+    /// Begins to copy a terminal.
+    pub(crate) fn copying(terminal: OwnedFd, paths: &Paths) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&terminal, true)?;
         let both = Interest::READABLE | Interest::WRITABLE;
         let terminal = Arc::new(readiness::of(terminal, both)?);
@@ -77,12 +85,9 @@ impl Awaited {
                 Some(copying.abort_handle())
             }
         };
-        fs::remove_file(&self.path)?;
-        Ok(Console { terminal, input })
+        Ok(Self { terminal, input })
     }
-}
 
-impl Console {
     /// Changes its size, in characters.
     pub(crate) fn resize(&self, width: u32, height: u32) -> io::Result<()> {
         let fits = |size: u32| u16::try_from(size).map_err(io::Error::other);

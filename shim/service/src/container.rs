@@ -1,19 +1,17 @@
 //! One container: what it is, and what has become of it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::SystemTime;
 
 use containerd_shim_protos::api::Status;
-use containerd_shim_protos::protobuf::MessageField;
-use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
 use coracle_cgroups::Cgroup;
-use nix::sys::signal::Signal;
-use tokio::sync::watch;
+use coracle_container::Clerk;
+use nix::errno::Errno;
 
 use crate::events::Events;
 use crate::oom;
-use crate::stdio::{Held, Paths};
+use crate::process::Process;
 
 /// A container that was made.
 pub(crate) struct Container {
@@ -22,17 +20,24 @@ pub(crate) struct Container {
     /// The folder that containerd made for it.
     pub(crate) bundle: PathBuf,
     /// Its first process.
-    pub(crate) pid: i32,
+    pub(crate) process: Arc<Process>,
+    /// The processes beside it, by name.
+    pub(crate) execs: Mutex<BTreeMap<String, Exec>>,
     /// Where its limits stand, if it has any.
     pub(crate) group: Option<Cgroup>,
-    /// Where its standard streams go.
-    pub(crate) paths: Paths,
     /// Whether it holds a pod's namespaces and runs nothing.
     pub(crate) is_sandbox: bool,
+    /// Finds the code of what it runs.
+    pub(crate) clerk: Clerk,
     phase: Mutex<Phase>,
-    held: Mutex<Option<Held>>,
     memory: OnceLock<Arc<oom::Watch>>,
-    exit: watch::Sender<Option<Exit>>,
+}
+
+/// A process beside a container's first.
+pub(crate) struct Exec {
+    /// What it is to run, as containerd says it, until it is started.
+    pub(crate) spec: Option<Vec<u8>>,
+    pub(crate) process: Arc<Process>,
 }
 
 /// How far a container is, apart from its exit.
@@ -43,53 +48,52 @@ pub(crate) enum Phase {
     Paused,
 }
 
-/// The end of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Exit {
-    /// Its exit code, or 128 and the signal.
-    pub(crate) code: u32,
-    /// When it was seen.
-    pub(crate) at: SystemTime,
-}
-
-impl Exit {
-    pub(crate) fn now(code: u32) -> Self {
-        Self {
-            code,
-            at: SystemTime::now(),
-        }
-    }
-
-    /// Killed, as far as anybody can know.
-    pub(crate) fn killed() -> Self {
-        Self::now(128 + Signal::SIGKILL as u32)
-    }
-
-    pub(crate) fn timestamp(&self) -> MessageField<Timestamp> {
-        MessageField::some(self.at.into())
-    }
-}
-
 impl Container {
     pub(crate) fn new(
-        id: String,
+        process: Arc<Process>,
         bundle: PathBuf,
-        pid: i32,
         group: Option<Cgroup>,
-        paths: Paths,
+        clerk: Clerk,
         is_sandbox: bool,
     ) -> Self {
         Self {
-            id,
+            id: process.container.clone(),
             bundle,
-            pid,
+            process,
+            execs: Mutex::default(),
             group,
-            paths,
             is_sandbox,
+            clerk,
             phase: Mutex::new(Phase::Created),
-            held: Mutex::new(None),
             memory: OnceLock::new(),
-            exit: watch::Sender::new(None),
+        }
+    }
+
+    /// Its process of this name, or its first.
+    pub(crate) fn process(&self, exec: &str) -> Option<Arc<Process>> {
+        if exec.is_empty() {
+            return Some(Arc::clone(&self.process));
+        }
+        let execs = lock(&self.execs);
+        execs.get(exec).map(|exec| Arc::clone(&exec.process))
+    }
+
+    /// The processes beside its first.
+    pub(crate) fn others(&self) -> Vec<Arc<Process>> {
+        let execs = lock(&self.execs);
+        execs.values().map(|e| Arc::clone(&e.process)).collect()
+    }
+
+    /// Its first process has ended, and takes the others along: in a PID namespace of the container's own
+    /// the kernel has done that.
+    pub(crate) fn end_others(&self) {
+        for other in self.others() {
+            match other.signal(nix::libc::SIGKILL) {
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(error) => {
+                    log::error!(container = self.id, exec = other.exec, error:% = error; "not killed");
+                }
+            }
         }
     }
 
@@ -114,16 +118,6 @@ impl Container {
         }
     }
 
-    /// Keeps the other ends of its streams open for as long as it lives.
-    pub(crate) fn hold(&self, held: Held) {
-        *lock(&self.held) = Some(held);
-    }
-
-    /// What it is holding, for changes of the terminal.
-    pub(crate) fn held<T>(&self, look: impl FnOnce(&Held) -> T) -> Option<T> {
-        lock(&self.held).as_ref().map(look)
-    }
-
     pub(crate) fn phase(&self) -> Phase {
         *lock(&self.phase)
     }
@@ -132,34 +126,15 @@ impl Container {
         *lock(&self.phase) = phase;
     }
 
-    /// Its end, if that has come.
-    pub(crate) fn exit(&self) -> Option<Exit> {
-        *self.exit.borrow()
-    }
-
-    /// Its end has come.
-    pub(crate) fn ended(&self, exit: Exit) {
-        drop(lock(&self.held).take());
-        self.exit.send_replace(Some(exit));
-    }
-
-    /// Waits for its end.
-    pub(crate) async fn wait(&self) -> Exit {
-        let mut exits = self.exit.subscribe();
-        match exits.wait_for(Option::is_some).await.map(|exit| *exit) {
-            Ok(Some(exit)) => exit,
-            // The sender lives in `self`.
-            Ok(None) | Err(_) => Exit::killed(),
-        }
-    }
-
-    /// Its status as containerd names it.
-    pub(crate) fn status(&self) -> Status {
-        match (self.exit(), self.phase()) {
+    /// The status of one of its processes as containerd names it.
+    pub(crate) fn status(&self, process: &Process) -> Status {
+        let is_first = process.exec.is_empty();
+        match (process.exit(), self.phase()) {
             (Some(_), _) => Status::STOPPED,
-            (None, Phase::Created) => Status::CREATED,
-            (None, Phase::Running) => Status::RUNNING,
+            (None, Phase::Created) if is_first => Status::CREATED,
+            (None, _) if process.pid().is_none() => Status::CREATED,
             (None, Phase::Paused) => Status::PAUSED,
+            (None, _) => Status::RUNNING,
         }
     }
 }

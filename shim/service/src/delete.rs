@@ -8,7 +8,8 @@ use containerd_shim_protos::api::DeleteResponse;
 use containerd_shim_protos::protobuf::Message as _;
 
 use crate::arguments::Arguments;
-use crate::{container, group, start};
+use crate::process::Exit;
+use crate::{group, start};
 
 /// Kills and removes the container, and tells containerd that it was killed. Doing it again is fine.
 pub(crate) fn delete(arguments: &Arguments) -> Result<()> {
@@ -22,7 +23,7 @@ pub(crate) fn delete(arguments: &Arguments) -> Result<()> {
         }
     }
     removed?;
-    let killed = container::Exit::killed();
+    let killed = Exit::killed();
     let response = DeleteResponse {
         exit_status: killed.code,
         exited_at: killed.timestamp(),

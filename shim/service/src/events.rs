@@ -114,6 +114,8 @@ macro_rules! events {
 events! {
     TaskCreate => TASK_CREATE_EVENT_TOPIC,
     TaskStart => TASK_START_EVENT_TOPIC,
+    TaskExecAdded => TASK_EXEC_ADDED_EVENT_TOPIC,
+    TaskExecStarted => TASK_EXEC_STARTED_EVENT_TOPIC,
     TaskExit => TASK_EXIT_EVENT_TOPIC,
     TaskDelete => TASK_DELETE_EVENT_TOPIC,
     TaskOOM => TASK_OOM_EVENT_TOPIC,

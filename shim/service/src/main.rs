@@ -15,6 +15,7 @@ mod info;
 mod logger;
 mod metrics;
 mod oom;
+mod process;
 mod readiness;
 mod reaper;
 mod start;

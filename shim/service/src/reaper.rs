@@ -11,10 +11,11 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::container::{Container, Exit, lock};
+use crate::container::lock;
+use crate::process::{Exit, Process};
 use crate::readiness;
 
-/// Which container a child belongs to.
+/// Which children are processes that containerd knows.
 #[derive(Default)]
 pub(crate) struct Children {
     state: Mutex<State>,
@@ -22,15 +23,15 @@ pub(crate) struct Children {
 
 #[derive(Default)]
 struct State {
-    /// First processes of containers, by process id.
-    living: HashMap<i32, Arc<Container>>,
-    /// How many containers are being made. Their first processes may end before anybody knows them.
+    /// By process id.
+    living: HashMap<i32, Arc<Process>>,
+    /// How many are being made. They may end before anybody knows them.
     expected: usize,
     /// Children that ended meanwhile.
     early: HashMap<i32, Exit>,
 }
 
-/// A container is being made for as long as this is kept.
+/// A process is being made for as long as this is kept.
 pub(crate) struct Expected<'a>(&'a Children);
 
 impl Children {
@@ -40,24 +41,31 @@ impl Children {
         Expected(self)
     }
 
-    /// Whether a container is being made.
+    /// Whether a process is being made.
     pub(crate) fn is_expected(&self) -> bool {
         lock(&self.state).expected > 0
     }
 
-    /// Tells the container when its first process ends, or has ended.
-    pub(crate) fn watch(&self, container: &Arc<Container>) {
+    /// Tells the process when it ends, or has ended; answers whether it has.
+    pub(crate) fn watch(&self, process: &Arc<Process>) -> bool {
+        let Some(pid) = process.pid() else {
+            return false;
+        };
         let mut state = lock(&self.state);
-        match state.early.remove(&container.pid) {
-            Some(exit) => container.ended(exit),
+        match state.early.remove(&pid) {
+            Some(exit) => {
+                process.ended(exit);
+                true
+            }
             None => {
-                state.living.insert(container.pid, Arc::clone(container));
+                state.living.insert(pid, Arc::clone(process));
+                false
             }
         }
     }
 
-    /// Collects every child that has ended, and hands containers over.
-    fn collect(&self, ended: &mut Vec<Arc<Container>>) {
+    /// Collects every child that has ended, and hands those over that containerd knows.
+    fn collect(&self, ended: &mut Vec<Arc<Process>>) {
         while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             let (pid, code) = match status {
                 WaitStatus::Exited(pid, code) => (pid, code.cast_unsigned()),
@@ -68,9 +76,9 @@ impl Children {
             let exit = Exit::now(code);
             let mut state = lock(&self.state);
             match state.living.remove(&pid.as_raw()) {
-                Some(container) => {
-                    container.ended(exit);
-                    ended.push(container);
+                Some(process) => {
+                    process.ended(exit);
+                    ended.push(process);
                 }
                 None if state.expected > 0 => {
                     state.early.insert(pid.as_raw(), exit);
@@ -107,11 +115,11 @@ pub(crate) fn signals() -> Result<AsyncFd<OwnedFd>> {
     Ok(readiness::of(descriptor, Interest::READABLE)?)
 }
 
-/// Collects children for ever, and calls `ended` with each container whose first process was among them.
+/// Collects children for ever, and calls `ended` with each that containerd knows.
 pub(crate) async fn reap(
     signals: AsyncFd<OwnedFd>,
     children: &Children,
-    mut ended: impl FnMut(Arc<Container>),
+    mut ended: impl FnMut(Arc<Process>),
 ) {
     loop {
         let noticed = signals
@@ -124,9 +132,9 @@ pub(crate) async fn reap(
             log::error!(error:% = error; "ends of children are not noticed any more");
             return;
         }
-        let mut containers = Vec::new();
-        children.collect(&mut containers);
-        containers.into_iter().for_each(&mut ended);
+        let mut processes = Vec::new();
+        children.collect(&mut processes);
+        processes.into_iter().for_each(&mut ended);
     }
 }
 

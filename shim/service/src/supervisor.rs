@@ -19,6 +19,7 @@ use crate::arguments::Arguments;
 use crate::container::{Container, lock};
 use crate::events::{self, Events};
 use crate::group;
+use crate::process::Process;
 use crate::reaper::{self, Children};
 
 /// What all requests share.
@@ -103,8 +104,8 @@ async fn serve(listener: UnixListener, supervisor: &Arc<Supervisor>) -> Result<S
 }
 
 async fn watch_children(supervisor: Arc<Supervisor>, signals: AsyncFd<OwnedFd>) {
-    reaper::reap(signals, &supervisor.children, |container| {
-        supervisor.announce_exit(&container);
+    reaper::reap(signals, &supervisor.children, |process| {
+        supervisor.announce_exit(&process);
     })
     .await;
 }
@@ -144,17 +145,23 @@ impl Supervisor {
         lock(&self.containers).is_empty() && !self.children.is_expected()
     }
 
-    /// Tells containerd that a container's first process has ended.
-    pub(crate) fn announce_exit(&self, container: &Container) {
-        let Some(exit) = container.exit() else {
+    /// Tells containerd that a process has ended.
+    pub(crate) fn announce_exit(&self, process: &Process) {
+        let Some(exit) = process.exit() else {
             return;
         };
-        container.tell_of_memory();
-        log::info!(container = container.id, code = exit.code; "ended");
+        let container = lock(&self.containers).get(&process.container).cloned();
+        if let Some(container) = container {
+            container.tell_of_memory();
+            if process.exec.is_empty() {
+                container.end_others();
+            }
+        }
+        log::info!(container = process.container, exec = process.exec, code = exit.code; "ended");
         self.events.publish(&TaskExit {
-            container_id: container.id.clone(),
-            id: container.id.clone(),
-            pid: container.pid.cast_unsigned(),
+            container_id: process.container.clone(),
+            id: process.name().to_owned(),
+            pid: process.number(),
             exit_status: exit.code,
             exited_at: exit.timestamp(),
             ..Default::default()

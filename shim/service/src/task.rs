@@ -2,6 +2,8 @@
 
 mod create;
 mod delete;
+mod exec;
+mod questions;
 
 use std::sync::Arc;
 
@@ -14,12 +16,11 @@ use containerd_shim_protos::ttrpc::asynchronous::TtrpcContext;
 use containerd_shim_protos::ttrpc::{self, Code, get_status};
 use coracle_cgroups::Cgroup;
 use nix::errno::Errno;
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
 use oci_spec::runtime::LinuxResources;
 
 use crate::container::{Container, Phase, lock};
 use crate::metrics;
+use crate::process::Process;
 use crate::supervisor::Supervisor;
 
 pub(crate) type Answer<T> = ttrpc::Result<T>;
@@ -49,18 +50,22 @@ fn to_signal(number: u32) -> Answer<nix::libc::c_int> {
 }
 
 impl Supervisor {
-    /// The container of this name, and not a process beside its first.
-    pub(crate) fn find(&self, id: &str, process: &str) -> Answer<Arc<Container>> {
+    /// The container of this name.
+    pub(crate) fn find(&self, id: &str) -> Answer<Arc<Container>> {
         let found = lock(&self.containers).get(id).cloned();
-        let container = found
-            .ok_or_else(|| error(Code::NOT_FOUND, format!("no container {id:?} in this pod")))?;
-        if process.is_empty() {
-            Ok(container)
-        } else {
-            let reason = format!("container {id:?} has no process {process:?}");
-            Err(error(Code::NOT_FOUND, reason))
-        }
+        found.ok_or_else(|| error(Code::NOT_FOUND, format!("no container {id:?} in this pod")))
     }
+
+    /// The container's process of this name, or its first.
+    fn process(&self, id: &str, exec: &str) -> Answer<Arc<Process>> {
+        let process = self.find(id)?.process(exec);
+        process.ok_or_else(|| no_process(id, exec))
+    }
+}
+
+pub(crate) fn no_process(container: &str, name: &str) -> ttrpc::Error {
+    let reason = format!("container {container:?} has no process {name:?}");
+    error(Code::NOT_FOUND, reason)
 }
 
 fn group(container: &Container) -> Answer<&Cgroup> {
@@ -86,15 +91,18 @@ impl Task for Supervisor {
         _: &TtrpcContext,
         request: api::StartRequest,
     ) -> Answer<api::StartResponse> {
-        let container = self.find(&request.id, &request.exec_id)?;
-        if container.phase() != Phase::Created || container.exit().is_some() {
+        let container = self.find(&request.id)?;
+        if !request.exec_id.is_empty() {
+            return exec::start(self, &container, &request.exec_id).await;
+        }
+        if container.phase() != Phase::Created || container.process.exit().is_some() {
             let reason = format!("container {:?} was started before", request.id);
             return Err(error(Code::FAILED_PRECONDITION, reason));
         }
         coracle_container::start(&container.bundle, &container.id)
             .map_err(|e| internal(anyhow::Error::from(e)))?;
         container.set_phase(Phase::Running);
-        let pid = container.pid.cast_unsigned();
+        let pid = container.process.number();
         self.events.publish(&TaskStart {
             container_id: request.id,
             pid,
@@ -107,8 +115,8 @@ impl Task for Supervisor {
     }
 
     async fn wait(&self, _: &TtrpcContext, request: api::WaitRequest) -> Answer<api::WaitResponse> {
-        let container = self.find(&request.id, &request.exec_id)?;
-        let exit = container.wait().await;
+        let process = self.process(&request.id, &request.exec_id)?;
+        let exit = process.wait().await;
         Ok(api::WaitResponse {
             exit_status: exit.code,
             exited_at: exit.timestamp(),
@@ -129,50 +137,52 @@ impl Task for Supervisor {
         _: &TtrpcContext,
         request: api::StateRequest,
     ) -> Answer<api::StateResponse> {
-        let container = self.find(&request.id, &request.exec_id)?;
-        let exit = container.exit();
+        let container = self.find(&request.id)?;
+        let process = self.process(&request.id, &request.exec_id)?;
+        let exit = process.exit();
         Ok(api::StateResponse {
-            id: container.id.clone(),
+            id: process.name().to_owned(),
             bundle: container.bundle.display().to_string(),
-            pid: container.pid.cast_unsigned(),
-            status: EnumOrUnknown::new(container.status()),
-            stdin: container.paths.stdin.clone(),
-            stdout: container.paths.stdout.clone(),
-            stderr: container.paths.stderr.clone(),
-            terminal: container.paths.terminal,
+            pid: process.number(),
+            status: EnumOrUnknown::new(container.status(&process)),
+            stdin: process.paths.stdin.clone(),
+            stdout: process.paths.stdout.clone(),
+            stderr: process.paths.stderr.clone(),
+            terminal: process.paths.terminal,
             exit_status: exit.map_or(0, |exit| exit.code),
             exited_at: exit.map_or_else(MessageField::none, |exit| exit.timestamp()),
+            exec_id: process.exec.clone(),
             ..Default::default()
         })
     }
 
     async fn kill(&self, _: &TtrpcContext, request: api::KillRequest) -> Answer<api::Empty> {
-        let container = self.find(&request.id, &request.exec_id)?;
+        let process = self.process(&request.id, &request.exec_id)?;
         let signal = to_signal(request.signal)?;
-        if request.all {
-            if let Some(group) = &container.group {
+        if request.all && request.exec_id.is_empty() {
+            if let Some(group) = &self.find(&request.id)?.group {
                 let signal = nix::sys::signal::Signal::try_from(signal);
                 let signal = signal.map_err(|e| internal(e.desc()))?;
                 group.kill_all(signal).map_err(internal)?;
             }
             return Ok(api::Empty::new());
         }
-        let gone = || error(Code::NOT_FOUND, "process already finished");
-        if container.exit().is_some() {
-            return Err(gone());
-        }
-        match send(container.pid, signal) {
+        match process.signal(signal) {
             Ok(()) => Ok(api::Empty::new()),
-            Err(Errno::ESRCH) => Err(gone()),
+            Err(Errno::ESRCH) if process.pid().is_none() && process.exit().is_none() => {
+                let reason = format!("process {:?} was not started", request.exec_id);
+                Err(error(Code::FAILED_PRECONDITION, reason))
+            }
+            Err(Errno::ESRCH) => Err(error(Code::NOT_FOUND, "process already finished")),
             Err(errno) => Err(internal(errno.desc())),
         }
     }
 
     async fn pids(&self, _: &TtrpcContext, request: api::PidsRequest) -> Answer<api::PidsResponse> {
-        let container = self.find(&request.id, "")?;
+        let container = self.find(&request.id)?;
         let processes = match &container.group {
             Some(group) => group.processes().map_err(internal)?,
-            None => vec![container.pid],
+            None => container.process.pid().into_iter().collect(),
         };
         let info = |pid: i32| api::ProcessInfo {
             pid: pid.cast_unsigned(),
@@ -185,8 +195,8 @@ impl Task for Supervisor {
     }
 
     async fn pause(&self, _: &TtrpcContext, request: api::PauseRequest) -> Answer<api::Empty> {
-        let container = self.find(&request.id, "")?;
-        if container.phase() != Phase::Running || container.exit().is_some() {
+        let container = self.find(&request.id)?;
+        if container.phase() != Phase::Running || container.process.exit().is_some() {
             let reason = format!("container {:?} is not running", request.id);
             return Err(error(Code::FAILED_PRECONDITION, reason));
         }
@@ -200,7 +210,7 @@ impl Task for Supervisor {
     }
 
     async fn resume(&self, _: &TtrpcContext, request: api::ResumeRequest) -> Answer<api::Empty> {
-        let container = self.find(&request.id, "")?;
+        let container = self.find(&request.id)?;
         if container.phase() != Phase::Paused {
             let reason = format!("container {:?} is not paused", request.id);
             return Err(error(Code::FAILED_PRECONDITION, reason));
@@ -219,7 +229,7 @@ impl Task for Supervisor {
         _: &TtrpcContext,
         request: api::UpdateTaskRequest,
     ) -> Answer<api::Empty> {
-        let container = self.find(&request.id, "")?;
+        let container = self.find(&request.id)?;
         let resources: LinuxResources = serde_json::from_slice(&request.resources.value)
             .map_err(|e| error(Code::INVALID_ARGUMENT, format!("no LinuxResources: {e}")))?;
         group(&container)?.update(&resources).map_err(internal)?;
@@ -231,7 +241,7 @@ impl Task for Supervisor {
         _: &TtrpcContext,
         request: api::StatsRequest,
     ) -> Answer<api::StatsResponse> {
-        let container = self.find(&request.id, "")?;
+        let container = self.find(&request.id)?;
         let statistics = group(&container)?.statistics().map_err(internal)?;
         let stats = metrics::pack(statistics).map_err(internal)?;
         Ok(api::StatsResponse {
@@ -246,11 +256,11 @@ impl Task for Supervisor {
         request: api::ConnectRequest,
     ) -> Answer<api::ConnectResponse> {
         let task_pid = self
-            .find(&request.id, "")
-            .map_or(0, |container| container.pid);
+            .find(&request.id)
+            .map_or(0, |container| container.process.number());
         Ok(api::ConnectResponse {
             shim_pid: std::process::id(),
-            task_pid: task_pid.cast_unsigned(),
+            task_pid,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..Default::default()
         })
@@ -273,28 +283,28 @@ impl Task for Supervisor {
         _: &TtrpcContext,
         request: api::ResizePtyRequest,
     ) -> Answer<api::Empty> {
-        let container = self.find(&request.id, &request.exec_id)?;
-        let resized = container.held(|held| {
+        let process = self.process(&request.id, &request.exec_id)?;
+        let resized = process.held(|held| {
             let console = held.console.as_ref()?;
             Some(console.resize(request.width, request.height))
         });
         match resized.flatten() {
             Some(resized) => resized.map(|()| api::Empty::new()).map_err(internal),
             None => {
-                let reason = format!("container {:?} has no terminal", request.id);
+                let reason = format!("process {:?} has no terminal", process.name());
                 Err(error(Code::FAILED_PRECONDITION, reason))
             }
         }
     }
 
-    /// The container reads containerd's pipe itself, so it ends when containerd closes it.
+    /// A process reads containerd's pipe itself, so it ends when containerd closes it.
     async fn close_io(&self, _: &TtrpcContext, request: api::CloseIORequest) -> Answer<api::Empty> {
-        self.find(&request.id, &request.exec_id)?;
+        self.process(&request.id, &request.exec_id)?;
         Ok(api::Empty::new())
     }
 
-    async fn exec(&self, _: &TtrpcContext, _: api::ExecProcessRequest) -> Answer<api::Empty> {
-        Err(error(Code::UNIMPLEMENTED, "exec is not supported yet"))
+    async fn exec(&self, _: &TtrpcContext, request: api::ExecProcessRequest) -> Answer<api::Empty> {
+        exec::add(self, request).map(|()| api::Empty::new())
     }
 
     async fn checkpoint(
@@ -303,13 +313,5 @@ impl Task for Supervisor {
         _: api::CheckpointTaskRequest,
     ) -> Answer<api::Empty> {
         Err(error(Code::UNIMPLEMENTED, "checkpoints are not supported"))
-    }
-}
-
-/// Sends a signal by number: real-time signals have no name in [`nix::sys::signal::Signal`].
-fn send(pid: i32, signal: nix::libc::c_int) -> Result<(), Errno> {
-    match nix::sys::signal::Signal::try_from(signal) {
-        Ok(signal) => kill(Pid::from_raw(pid), signal),
-        Err(_) => coracle_container::send_real_time(pid, signal),
     }
 }

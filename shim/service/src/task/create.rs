@@ -1,6 +1,6 @@
 //! Making a container.
 
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,16 +10,14 @@ use containerd_shim_protos::events::task::{TaskCreate, TaskIO};
 use containerd_shim_protos::protobuf::MessageField;
 use containerd_shim_protos::ttrpc::Code;
 use coracle_cgroups::Hierarchy;
-use coracle_container::{Clerk, CodeCache, Made, Making, Mount, Request, Role};
-use nix::sys::socket::{MsgFlags, recv};
-use tokio::io::Interest;
+use coracle_container::{Clerk, CodeCache, Made, Mount, Request, Role};
 
 use crate::console;
 use crate::container::{Container, lock};
-use crate::readiness;
+use crate::process::Process;
 use crate::stdio::{Held, Paths};
 use crate::supervisor::Supervisor;
-use crate::task::{Answer, error};
+use crate::task::{Answer, error, questions};
 
 pub(super) async fn create(
     supervisor: &Supervisor,
@@ -47,11 +45,11 @@ pub(super) async fn create(
             return Err(error(Code::UNKNOWN, format!("{reason:#}")));
         }
     };
-    log::info!(container = container.id, pid = container.pid; "made");
+    log::info!(container = container.id, pid = container.process.number(); "made");
     lock(&supervisor.containers).insert(container.id.clone(), Arc::clone(&container));
     supervisor.events.publish(&event(request, &container));
     Ok(CreateTaskResponse {
-        pid: container.pid.cast_unsigned(),
+        pid: container.process.number(),
         ..Default::default()
     })
 }
@@ -69,7 +67,7 @@ fn event(request: CreateTaskRequest, container: &Container) -> TaskCreate {
         bundle: request.bundle,
         rootfs: request.rootfs,
         io: MessageField::some(io),
-        pid: container.pid.cast_unsigned(),
+        pid: container.process.number(),
         ..Default::default()
     }
 }
@@ -105,7 +103,8 @@ async fn make(supervisor: &Supervisor, request: &CreateTaskRequest) -> Result<Ar
         .await?
         .context("start a process that makes the container")?;
     let clerk = clerk(supervisor, request, layers);
-    let made = outcome(supervisor, making, clerk).await?;
+    let outcome = questions::answered(supervisor, making.outcome, making.questions, &clerk).await?;
+    let made = Made::hear(outcome.as_fd()).map_err(anyhow::Error::msg)?;
     let mut held = held;
     if let Some(console) = console {
         held.console = Some(console.take(&paths).context("take the terminal")?);
@@ -113,16 +112,16 @@ async fn make(supervisor: &Supervisor, request: &CreateTaskRequest) -> Result<Ar
     let group = made
         .control_group
         .map(|path| Hierarchy::detect()?.cgroup(std::path::Path::new(&path)));
+    let process = Arc::new(Process::new(&request.id, "", paths));
+    process.runs(made.pid, held);
     let container = Arc::new(Container::new(
-        request.id.clone(),
+        process,
         bundle,
-        made.pid,
         group.transpose()?,
-        paths,
+        clerk,
         made.role == Role::Sandbox,
     ));
-    container.hold(held);
-    supervisor.children.watch(&container);
+    supervisor.children.watch(&container.process);
     drop(expected);
     if !container.is_sandbox {
         container.watch_memory(&supervisor.events);
@@ -170,32 +169,4 @@ fn clerk(supervisor: &Supervisor, request: &CreateTaskRequest, layers: PathBuf) 
         layers,
         code: CodeCache::default(),
     }
-}
-
-/// Waits until the maker is done, and has a clerk answer if the container asks something before.
-async fn outcome(supervisor: &Supervisor, making: Making, clerk: Clerk) -> Result<Made> {
-    let outcome = readiness::of(making.outcome, Interest::READABLE)?;
-    let questions = readiness::of(making.questions, Interest::READABLE)?;
-    tokio::select! {
-        biased;
-        ready = outcome.readable() => ready?.retain_ready(),
-        ready = questions.readable() => {
-            ready?.retain_ready();
-            let questions = questions.into_inner();
-            if is_asked(&questions) {
-                let forked = supervisor
-                    .between_turns(move || coracle_container::answer(&questions, &clerk))
-                    .await?;
-                forked.context("start a process that answers the container")?;
-            }
-        }
-    }
-    outcome.readable().await?.retain_ready();
-    Made::hear(outcome.get_ref().as_fd()).map_err(anyhow::Error::msg)
-}
-
-/// Whether there is a question, and not only nobody to ask one any more.
-fn is_asked(questions: &OwnedFd) -> bool {
-    let peek = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-    recv(questions.as_raw_fd(), &mut [0], peek).is_ok_and(|length| length > 0)
 }
