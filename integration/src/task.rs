@@ -98,6 +98,7 @@ pub struct Container<'n> {
     user: Option<(u32, u32)>,
     capabilities: Option<HashSet<Capability>>,
     forbidden_call: Option<String>,
+    shares_processes: bool,
     deadline: Duration,
 }
 
@@ -118,6 +119,7 @@ impl Node {
             user: None,
             capabilities: None,
             forbidden_call: None,
+            shares_processes: false,
             deadline: patient(DEADLINE),
         }
     }
@@ -201,6 +203,12 @@ impl<'n> Container<'n> {
     /// Adds a seccomp profile that allows everything but one system call, which is answered with EPERM.
     pub fn forbid(mut self, call: &str) -> Self {
         self.forbidden_call = Some(call.to_owned());
+        self
+    }
+
+    /// Has no PID namespace of its own, but the shim's.
+    pub fn share_processes(mut self) -> Self {
+        self.shares_processes = true;
         self
     }
 

@@ -8,6 +8,7 @@ use coracle_integration::image::Rootfs;
 use coracle_integration::pod::{CORACLE, PodContainer};
 use coracle_integration::task::{Capability, Runtime, Signal, State, Task};
 use coracle_integration::{Image, Node, native};
+use futures::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
 /// An image of wasm files alone: one that sleeps, and tools.
@@ -152,15 +153,77 @@ async fn what_cannot_be_run_is_an_error_that_names_it() -> Result<()> {
 async fn a_terminal_is_one_and_has_the_size_it_is_given() -> Result<()> {
     let task = shell().await?;
     let script = "test -t 0 && test -t 1 && test -t 2 && echo is a terminal; \
-        read line; echo got $line; busybox stty size; : > /dev/tty && exit 3";
+        echo $(ls /proc/self/fd); read line; echo got $line; busybox stty size; : > /dev/tty && exit 3";
     let mut process = task.exec(["sh", "-c", script]).terminal().start().await?;
     process.says("is a terminal\r\n").await?;
     process.resize(101, 37).await?;
     process.type_in("typed\n")?;
     let finished = process.finish().await?;
-    let said = "is a terminal\r\ntyped\r\ngot typed\r\n37 101\r\n";
+    let said = "is a terminal\r\n0 1 2 3\r\ntyped\r\ngot typed\r\n37 101\r\n";
     assert_eq!(finished.stdout, said);
     assert_eq!(finished.code, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn wasm_writes_to_a_terminal() -> Result<()> {
+    let task = wasm().await?;
+    let process = task.exec(["args.wasm", "one"]).terminal().start().await?;
+    let finished = process.finish().await?;
+    assert_eq!(finished.stdout, "args.wasm\r\none\r\n");
+    assert_eq!(finished.code, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_working_directory_must_be_in_the_container() -> Result<()> {
+    let task = shell().await?;
+    let inside = task.exec(["busybox", "pwd"]).folder("/tmp").run().await?;
+    assert_eq!(inside.stdout, "/tmp\n", "{}", inside.stderr);
+    // The root of the node, as it was possible with runc before 1.1.12 (CVE-2024-21626).
+    for number in 3..20 {
+        let folder = format!("/proc/self/fd/{number}");
+        let exec = task.exec(["busybox", "pwd"]).folder(&folder);
+        let error = exec.start().await.unwrap_err();
+        let reason = format!("go to the working directory {folder}");
+        assert!(format!("{error:#}").contains(&reason), "{error:#}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn thirty_processes_at_once_end_with_their_own_codes() -> Result<()> {
+    let (shell, wasm) = (shell().await?, wasm().await?);
+    let ended = try_join_all((0_u32..30).map(|code| {
+        let code = code.to_string();
+        let native = ["sh", "-c", "exit $0", code.as_str()];
+        let exec = match code.ends_with(['0', '5']) {
+            true => wasm.exec(["/exit_code.wasm", code.as_str()]),
+            false => shell.exec(native),
+        };
+        exec.run()
+    }))
+    .await?;
+    let codes: Vec<u32> = ended.iter().map(|finished| finished.code).collect();
+    assert_eq!(codes, (0..30).collect::<Vec<_>>());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_process_that_runs_cannot_be_forgotten() -> Result<()> {
+    let task = shell().await?;
+    let process = task.exec(["sleep", "1000"]).start().await?;
+    let error = process.delete().await.unwrap_err();
+    assert!(format!("{error:#}").contains("is running"), "{error:#}");
+    process.kill(Signal::SIGKILL).await?;
+    assert_eq!(process.wait().await?, 137);
+    let error = process.kill(Signal::SIGKILL).await.unwrap_err();
+    assert!(
+        format!("{error:#}").contains("already finished"),
+        "{error:#}"
+    );
+    assert_eq!(process.delete().await?, 137);
+    assert!(process.state().await.is_err(), "it is still known");
     Ok(())
 }
 
@@ -249,4 +312,24 @@ async fn a_pod_runs_commands_in_its_containers() -> Result<()> {
         "{error:#}"
     );
     pod.remove().await
+}
+
+/// Where the kernel does not end them.
+#[tokio::test]
+async fn in_a_shared_pid_namespace_processes_end_with_their_container() -> Result<()> {
+    let node = Node::shared().await?;
+    let container = node.container("shared").image(&native::busybox()?);
+    let container = container.command(["sleep", "1000"]).share_processes();
+    let task = container.runtime(Runtime::Coracle).start().await?;
+    let script = "read line < /proc/$$/stat; echo ${line%% *} $$; exec sleep 1000";
+    let process = task.exec(["sh", "-c", script]).start().await?;
+    process.says("\n").await?;
+    task.kill(Signal::SIGKILL).await?;
+    assert_eq!(task.wait().await?, 137);
+    let finished = process.finish().await?;
+    assert_eq!(finished.code, 137);
+    let text = finished.stdout.text();
+    let (seen, own) = text.trim().split_once(' ').context("two numbers")?;
+    assert_eq!(seen, own, "/proc is of another PID namespace");
+    Ok(())
 }

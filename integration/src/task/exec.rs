@@ -1,6 +1,7 @@
 //! Processes that are run beside a container's first one, as `ctr task exec` does.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -27,6 +28,7 @@ const TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Process";
 pub struct Exec<'t, 'n> {
     task: &'t Task<'n>,
     words: Vec<String>,
+    folder: Option<PathBuf>,
     stdin: Option<Vec<u8>>,
     terminal: bool,
 }
@@ -38,6 +40,7 @@ impl<'n> Task<'n> {
         Exec {
             task: self,
             words: words.into_iter().map(Into::into).collect(),
+            folder: None,
             stdin: None,
             terminal: false,
         }
@@ -45,6 +48,12 @@ impl<'n> Task<'n> {
 }
 
 impl<'t, 'n> Exec<'t, 'n> {
+    /// Its working directory, instead of the container's.
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
     /// What it reads from its standard input, which ends after it.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(bytes.into());
@@ -70,13 +79,13 @@ impl<'t, 'n> Exec<'t, 'n> {
     /// # Errors
     /// When a step is refused or takes too long.
     pub async fn start(self) -> Result<Process<'n>> {
+        let spec = self.spec().await?;
         let Self {
             task,
-            words,
             stdin,
             terminal,
+            ..
         } = self;
-        let spec = task.process_spec(words, terminal).await?;
         let name = format!("exec-{}", crate::unique());
         let folder = task.node.layout().stdio();
         let folder = folder.join(format!("{}-{name}", task.id()));
@@ -96,13 +105,12 @@ impl<'t, 'n> Exec<'t, 'n> {
         }
         Ok(process)
     }
-}
 
-impl Task<'_> {
-    async fn process_spec(&self, words: Vec<String>, terminal: bool) -> Result<Any> {
-        let containerd = self.node.tasks();
+    /// The container's own process with another command, as `ctr` has it.
+    async fn spec(&self) -> Result<Any> {
+        let containerd = self.task.node.tasks();
         let request = GetContainerRequest {
-            id: self.id().to_owned(),
+            id: self.task.id().to_owned(),
         };
         let mut containers = containerd.client().containers();
         let found = containers.get(containerd.request(request)).await?;
@@ -111,7 +119,12 @@ impl Task<'_> {
         let spec = spec.context("a container without a spec")?;
         let spec: Spec = serde_json::from_slice(&spec.value)?;
         let mut process = spec.process().clone().context("a spec without a process")?;
-        process.set_args(Some(words)).set_terminal(Some(terminal));
+        process
+            .set_args(Some(self.words.clone()))
+            .set_terminal(Some(self.terminal));
+        if let Some(folder) = &self.folder {
+            process.set_cwd(folder.clone());
+        }
         Ok(Any {
             type_url: TYPE.to_owned(),
             value: serde_json::to_vec(&process)?,
@@ -262,12 +275,11 @@ impl Process<'_> {
         Ok(ended.await?.into_inner().exit_status)
     }
 
-    /// Waits for its end, reads its output to the end, and forgets it.
+    /// Forgets it, as the shim allows it, and returns the exit code.
     ///
     /// # Errors
-    /// When a step takes too long or is refused.
-    pub async fn finish(mut self) -> Result<Finished> {
-        let code = self.wait().await?;
+    /// When the shim refuses.
+    pub async fn delete(&self) -> Result<u32> {
         let containerd = self.node.tasks();
         let request = DeleteProcessRequest {
             container_id: self.container.clone(),
@@ -275,8 +287,18 @@ impl Process<'_> {
         };
         let mut tasks = containerd.client().tasks();
         let deleted = tasks.delete_process(containerd.request(request));
-        let deleted = self.within("be deleted", deleted).await?.into_inner();
-        anyhow::ensure!(deleted.exit_status == code, "{deleted:?}");
+        let deleted = self.within("be deleted", deleted).await?;
+        Ok(deleted.into_inner().exit_status)
+    }
+
+    /// Waits for its end, reads its output to the end, and forgets it.
+    ///
+    /// # Errors
+    /// When a step takes too long or is refused.
+    pub async fn finish(mut self) -> Result<Finished> {
+        let code = self.wait().await?;
+        let deleted = self.delete().await?;
+        anyhow::ensure!(deleted == code, "{code} has become {deleted}");
         let stdout = self.stdio.stdout.all();
         let stdout = timeout(self.deadline, stdout).await??;
         let stderr = self.stdio.stderr.all();

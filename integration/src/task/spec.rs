@@ -54,7 +54,7 @@ pub(super) fn spec(container: &Container<'_>, image: &Image) -> Result<Any> {
         .annotations(container.annotations.clone())
         .linux(
             LinuxBuilder::default()
-                .namespaces(namespaces()?)
+                .namespaces(namespaces(container)?)
                 .cgroups_path(container.node.layout().container_cgroup(&container.id))
                 .masked_paths(get_default_maskedpaths())
                 .readonly_paths(get_default_readonly_paths())
@@ -142,11 +142,16 @@ fn mounts(container: &Container<'_>) -> Result<Vec<Mount>> {
     Ok(mounts)
 }
 
-/// New ones of every kind but cgroup, as `ctr` does on cgroup v1.
-fn namespaces() -> Result<Vec<LinuxNamespace>> {
+/// New ones of every kind but cgroup, as `ctr` does on cgroup v1, and but those that are shared.
+fn namespaces(container: &Container<'_>) -> Result<Vec<LinuxNamespace>> {
+    let is_new = |kind| match kind {
+        LinuxNamespaceType::Cgroup => false,
+        LinuxNamespaceType::Pid => !container.shares_processes,
+        _ => true,
+    };
     get_default_namespaces()
         .into_iter()
-        .filter(|namespace| namespace.typ() != LinuxNamespaceType::Cgroup)
+        .filter(|namespace| is_new(namespace.typ()))
         .map(|namespace| {
             Ok(LinuxNamespaceBuilder::default()
                 .typ(namespace.typ())

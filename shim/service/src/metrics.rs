@@ -37,7 +37,7 @@ fn of_v1(statistics: v1::Statistics) -> cgroups::metrics::Metrics {
         pids: statistics.pids.map(pids).into(),
         cpu: statistics.cpu.map(cpu_of_v1).into(),
         memory_oom_control: statistics.memory.as_ref().map(oom_of_v1).into(),
-        memory: statistics.memory.map(memory_of_v1).into(),
+        memory: statistics.memory.as_ref().map(memory_of_v1).into(),
         blkio: MessageField::some(io_of_v1(statistics.io_bytes, statistics.io_operations)),
         hugetlb: statistics
             .huge_pages
@@ -79,7 +79,7 @@ fn oom_of_v1(memory: &v1::Memory) -> cgroups::metrics::MemoryOomControl {
     }
 }
 
-fn memory_of_v1(memory: v1::Memory) -> cgroups::metrics::MemoryStat {
+fn memory_of_v1(memory: &v1::Memory) -> cgroups::metrics::MemoryStat {
     use cgroups::metrics::{MemoryEntry, MemoryStat};
     let entry = |amount: v1::Amount| MemoryEntry {
         limit: amount.limit,
@@ -196,7 +196,7 @@ fn of_v2(statistics: v2::Statistics) -> cgroups_v2::metrics::Metrics {
         cpu: MessageField::some(cpu),
         pids: statistics.pids.map(pids).into(),
         memory_events: statistics.memory.as_ref().map(events_of_v2).into(),
-        memory: statistics.memory.map(memory_of_v2).into(),
+        memory: statistics.memory.as_ref().map(memory_of_v2).into(),
         io: MessageField::some(io),
         hugetlb: statistics.huge_pages.into_iter().map(huge_pages).collect(),
         ..Default::default()
@@ -214,7 +214,7 @@ fn events_of_v2(memory: &v2::Memory) -> cgroups_v2::metrics::MemoryEvents {
     }
 }
 
-fn memory_of_v2(memory: v2::Memory) -> cgroups_v2::metrics::MemoryStat {
+fn memory_of_v2(memory: &v2::Memory) -> cgroups_v2::metrics::MemoryStat {
     let count = |name| memory.counters.value(name).unwrap_or(0);
     let swap = memory.swap;
     cgroups_v2::metrics::MemoryStat {
