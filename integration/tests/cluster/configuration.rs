@@ -242,10 +242,12 @@ async fn a_pod_that_drops_all_capabilities_has_none() -> Result<()> {
         let sleep = with(container(&guest(cluster, "sleep").await?, &[]), drops);
         space.create(pod("sleeper", sleep)).await?;
         let pod = space.until("Pod", "sleeper", condition::ready()).await?;
-        let uid = pod["metadata"]["uid"].as_str().context("a pod has a uid")?;
+        let id = pod["status"]["containerStatuses"][0]["containerID"].as_str();
+        let id = id.and_then(|id| id.strip_prefix("containerd://"));
+        let id = id.context("a container has an id")?;
         let guest = processes::all()?
             .into_iter()
-            .find(|process| process.cgroups.contains(uid) && process.command != "/pause")
+            .find(|process| process.cgroups.contains(id))
             .context("no process of the guest")?;
         let status = std::fs::read_to_string(format!("/proc/{}/status", guest.pid))?;
         let effective = status

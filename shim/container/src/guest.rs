@@ -50,6 +50,8 @@ pub(crate) fn run(guest: Guest, process: &Process) -> u8 {
 /// Gives up what the guest is not to have. Nothing of the guest has run yet.
 fn prepare(guest: &Guest) -> Result<(Engine, Runtime)> {
     spawn::close_all_but(&[guest.code.as_raw_fd()]);
+    // Standard error is the guest's own from here on.
+    log::set_max_level(log::LevelFilter::Off);
     // A guest that writes to a closed pipe is told so.
     spawn::ignore(libc::SIGPIPE);
     capabilities::keep_what_a_program_would()?;
