@@ -15,9 +15,14 @@ pub(crate) fn sleep_until_told() -> i32 {
         awaited.add(signal);
     }
     // Whoever only sleeps needs no privilege, whatever the spec of the sandbox grants.
-    let given_up = [CapSet::Ambient, CapSet::Effective, CapSet::Permitted, CapSet::Inheritable]
-        .into_iter()
-        .all(|set| caps::clear(None, set).is_ok());
+    let given_up = [
+        CapSet::Ambient,
+        CapSet::Effective,
+        CapSet::Permitted,
+        CapSet::Inheritable,
+    ]
+    .into_iter()
+    .all(|set| caps::clear(None, set).is_ok());
     if !given_up || awaited.thread_block().is_err() {
         return 1;
     }
