@@ -266,6 +266,21 @@ async fn a_process_has_no_more_rights_than_its_container() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_process_is_in_the_groups_and_namespaces_of_its_container() -> Result<()> {
+    let task = shell().await?;
+    let script = "for p in 1 self; do cat /proc/$p/cgroup /proc/$p/oom_score_adj /proc/$p/limits; \
+        for ns in /proc/$p/ns/*; do busybox readlink $ns; done; echo; done";
+    let finished = task.exec(["sh", "-c", script]).run().await?;
+    let text = finished.stdout.text();
+    let (first, own) = text.split_once("\n\n").context("two parts")?;
+    assert_eq!(own.trim_end(), first, "{}", finished.stderr);
+    for word in [task.id(), "pid:[", "mnt:[", "net:["] {
+        assert!(own.contains(word), "no {word} in {own}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn nothing_is_left_of_processes_and_of_those_that_were_never_started() -> Result<()> {
     let node = Node::start().await?;
     let container = node.container("brief").image(&tools()?);
