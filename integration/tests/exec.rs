@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use coracle_integration::image::Rootfs;
 use coracle_integration::pod::{CORACLE, PodContainer};
 use coracle_integration::task::{Capability, Runtime, Signal, State, Task};
-use coracle_integration::{Image, Node, native};
+use coracle_integration::{Image, Node, native, processes};
 use futures::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
@@ -299,6 +299,48 @@ async fn nothing_is_left_of_processes_and_of_those_that_were_never_started() -> 
     living.says("ready\n").await?;
     task.remove().await?;
     node.nothing_is_left(Duration::from_secs(10)).await
+}
+
+#[tokio::test]
+async fn a_killed_supervisor_leaves_none_of_its_processes() -> Result<()> {
+    let node = Node::start().await?;
+    let mut hits = 0;
+    for moment in (0..60).step_by(4) {
+        let container = node.container("crash").image(&native::busybox()?);
+        let container = container.command(["sleep", "1000"]);
+        let mut task = container.runtime(Runtime::Coracle).start().await?;
+        task.exec(["sleep", "1001"]).start().await?;
+        let another = task.exec(["sleep", "1002"]);
+        let killed = async {
+            sleep(Duration::from_millis(moment)).await;
+            kill_supervisor(&node)
+        };
+        // Whatever is answered.
+        let (_, killed) = tokio::join!(another.start(), killed);
+        hits += killed?;
+        // containerd may not know yet that its request has nobody to answer it.
+        let end = Instant::now() + Duration::from_secs(30);
+        while let Err(error) = task.remove().await {
+            assert!(Instant::now() < end, "{error:#}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+    assert_eq!(hits, 15, "there is one supervisor at any moment");
+    node.nothing_is_left(Duration::from_secs(30)).await
+}
+
+fn kill_supervisor(node: &Node) -> Result<usize> {
+    let mut all = processes::in_namespace_of(node.first_process())?;
+    // What it forks has its command line.
+    all.retain(|process| process.command.ends_with(" supervise"));
+    let is_first = |parent| !all.iter().any(|process| process.pid == parent);
+    let supervisors = all.iter().filter(|process| is_first(process.parent));
+    let mut killed = 0;
+    for supervisor in supervisors {
+        nix::sys::signal::kill(supervisor.pid, Signal::SIGKILL)?;
+        killed += 1;
+    }
+    Ok(killed)
 }
 
 #[tokio::test]
