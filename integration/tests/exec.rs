@@ -35,9 +35,14 @@ async fn wasm() -> Result<Task<'static>> {
 async fn shell() -> Result<Task<'static>> {
     let node = Node::shared().await?;
     let container = node.container("shell").image(&native::busybox()?);
-    let container = container.command(["sleep", "1000"]);
-    container.runtime(Runtime::Coracle).start().await
+    let container = container.command(SLEEPER);
+    let task = container.runtime(Runtime::Coracle).start().await?;
+    task.says("ready\n").await?;
+    Ok(task)
 }
+
+/// Says when it is executed, which is after the answer to `start`: until then its rights are not final.
+const SLEEPER: [&str; 3] = ["sh", "-c", "echo ready; exec sleep 1000"];
 
 #[tokio::test]
 async fn a_program_has_its_arguments_environment_streams_and_exit_code() -> Result<()> {
@@ -155,7 +160,7 @@ async fn a_terminal_is_one_and_has_the_size_it_is_given() -> Result<()> {
     let script = "test -t 0 && test -t 1 && test -t 2 && echo is a terminal; \
         echo $(ls /proc/self/fd); read line; echo got $line; busybox stty size; : > /dev/tty && exit 3";
     let mut process = task.exec(["sh", "-c", script]).terminal().start().await?;
-    process.says("is a terminal\r\n").await?;
+    process.says("0 1 2 3\r\n").await?;
     process.resize(101, 37).await?;
     process.type_in("typed\n")?;
     let finished = process.finish().await?;
@@ -246,7 +251,8 @@ async fn a_process_has_no_more_rights_than_its_container() -> Result<()> {
         let container = node.container("narrow").image(&native::busybox()?);
         let container = container.user(user, 4321).capabilities(granted);
         let container = container.forbid("mkdir").runtime(Runtime::Coracle);
-        let task = container.command(["sleep", "1000"]).start().await?;
+        let task = container.command(SLEEPER).start().await?;
+        task.says("ready\n").await?;
         let read = ["cat", "/proc/1/status", "/proc/self/status"];
         let finished = task.exec(read).run().await?;
         let text = finished.stdout.text();
