@@ -9,8 +9,8 @@ use crate::{CgroupError, file};
 /// The file with the processes of a group.
 pub(crate) const PROCESSES: &str = "cgroup.procs";
 
-/// Makes the folder of a container's group below `point`, and calls `prepare` for each folder on the way
-/// that was missing. One that is there is taken.
+/// Makes the folder of a container's group below `point`, and calls `prepare` for each folder on the way,
+/// whoever has made it: another shim may have made a folder a moment ago, and not prepared it yet.
 pub(crate) fn make(
     point: &Path,
     path: &Path,
@@ -20,9 +20,10 @@ pub(crate) fn make(
     for name in path {
         current.push(name);
         match fs::create_dir(&current) {
-            Ok(()) => prepare(&current)?,
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(CgroupError::folder("make", &current)(error)),
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(CgroupError::folder("make", &current)(error));
+            }
+            _ => prepare(&current)?,
         }
     }
     Ok(())
