@@ -234,6 +234,8 @@ fn finish(request: Request, prepared: Prepared, outcome: &OwnedFd, questions: &O
 
 fn build(request: Request, prepared: Prepared, outcome: RawFd, questions: RawFd) -> Result<Made> {
     prepared.enter()?;
+    // libcontainer sets what the spec names, and leaves what this process has where it names nothing.
+    nix::unistd::setgroups(&[]).context("drop supplementary groups")?;
     let is_sandbox = prepared.role == Role::Sandbox;
     let workload = Workload {
         outcome,

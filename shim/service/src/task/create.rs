@@ -48,6 +48,10 @@ pub(super) async fn create(
     log::info!(container = container.id, pid = container.process.number(); "made");
     lock(&supervisor.containers).insert(container.id.clone(), Arc::clone(&container));
     supervisor.events.publish(&event(request, &container));
+    if container.process.exit().is_some() {
+        // It ended before anybody knew whose it was.
+        supervisor.announce_exit(&container.process);
+    }
     Ok(CreateTaskResponse {
         pid: container.process.number(),
         ..Default::default()
