@@ -97,8 +97,8 @@ fn a_compiler_that_hangs_is_ended_in_time_and_leaves_no_process() {
 
 #[test]
 fn a_compiler_that_dies_of_a_signal_has_crashed_and_says_which() {
+    // Not QUIT or INT: a shell that starts the tests in the background has them ignored.
     for (name, expected) in [
-        ("QUIT", "signal 3"),
         ("KILL", "signal 9 (SIGKILL)"),
         ("SYS", "it made a forbidden system call"),
     ] {
