@@ -11,7 +11,7 @@ use crate::{akri, cluster, guests, prerequisites, programs, vm};
 pub(crate) struct Options {
     /// Run only tests whose name contains this
     filter: Option<String>,
-    /// Run the slow tests too: a hundred pods on a cluster
+    /// Run the slow tests too: a hundred pods on a cluster, and kills at every moment of a life
     #[arg(long)]
     slow: bool,
 }
@@ -43,7 +43,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         steps.step("test a full node", || {
             let mut test = cargo("test");
             test.args(["--locked", "--package", "coracle-integration"]);
-            test.args(["--test", "cluster", "--", "--ignored", "--nocapture"]);
+            test.args(["--test", "cluster", "--test", "crashes"]);
+            test.args(["--", "--ignored", "--nocapture"]);
             // What measures is alone.
             test.arg("--test-threads=1");
             steps::run(test.env(SHIM_FOLDER, &shim))
