@@ -22,9 +22,13 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 ///
 /// The calling process must have one thread: a lock that another one held would stay locked in the child.
 pub(crate) fn fork(keep: &[RawFd], work: impl FnOnce() -> i32) -> io::Result<Pid> {
+    let parent = nix::unistd::getpid();
     // SAFETY: this process has one thread, so the child may go on as the parent would: no lock is held by
     // a thread that the child does not have.
-    child_of(unsafe { libc::fork() }.into(), keep, work)
+    child_of(unsafe { libc::fork() }.into(), keep, move || {
+        end_with(parent);
+        work()
+    })
 }
 
 /// As [`fork`]; the child is one of this process's own parent. It starts in the control group (version 2)
@@ -71,6 +75,16 @@ fn child_of(pid: i64, keep: &[RawFd], work: impl FnOnce() -> i32) -> io::Result<
         pid => i32::try_from(pid)
             .map(Pid::from_raw)
             .map_err(io::Error::other),
+    }
+}
+
+/// Ends this process when its parent does: whoever cleans up after a supervisor that was killed must not
+/// meet somebody who still makes what is being removed.
+fn end_with(parent: Pid) {
+    let asked = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL);
+    // It may have ended before it was asked.
+    if asked.is_err() || nix::unistd::getppid() != parent {
+        end(1);
     }
 }
 
